@@ -1,0 +1,1 @@
+"""The service of Joulebook: HTTP in front of the ledger."""

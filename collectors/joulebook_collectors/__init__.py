@@ -1,0 +1,1 @@
+"""The measuring side of Joulebook: meters, processes, spool and reader."""

@@ -1,0 +1,1 @@
+"""The front door of Joulebook: tracking and the command line."""

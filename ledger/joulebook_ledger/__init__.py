@@ -1,0 +1,1 @@
+"""The ledger of Joulebook: facts, booking and views."""

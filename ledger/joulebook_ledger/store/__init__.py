@@ -1,0 +1,1 @@
+"""The only room that speaks SQL: tables, laws, facts, usage, journal and chain."""
