@@ -1,0 +1,163 @@
+"""The JSON bodies of all answers: what REST sends, what `--json` prints, what tables are made from.
+
+Floats appear here and nowhere below, never rounded, with the unit in the name; money is a decimal text beside its currency; an
+unknown figure is null and `reasons` says why, with the command that would supply it. Times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+Json = dict[str, Any]
+
+
+class FootprintRow(TypedDict, total=False):
+    """One row of figures, everywhere the same; its key columns (model, team, day, tag:KEY, ...) stand beside these."""
+
+    account: str
+    figure: str
+    energy_kwh: float | None
+    facility_energy_kwh: float | None
+    unmetered_estimate_kwh: float | None
+    held_unused_kwh: float | None
+    cost: str | None
+    currency: str | None
+    cost_energy: str | None
+    cost_instance: str | None
+    co2e_location_kg: float | None
+    co2e_market_kg: float | None
+    co2e_embodied_kg: float | None
+    water_l: float | None
+    duration_s: float | None
+    device_hours: float | None
+    coverage: float | None
+    measured_share: float | None
+    known_share: dict[str, float | None]
+    uncertainty: dict[str, float | None]
+    runs: int
+    reasons: dict[str, str]
+    grade: str
+    sentence: str
+
+
+class ScoreBody(TypedDict):
+    """One score of a run: the last value by (step, time), the best beside it where the direction is known."""
+
+    name: str
+    split: str
+    value: float
+    best: float | None
+    unit: str
+    step: int | None
+    lower_is_better: bool | None
+
+
+class RunBody(TypedDict):
+    """One run with its labels, scores and footprint."""
+
+    run: str
+    status: str
+    started_at: str | None
+    ended_at: str | None
+    labels: dict[str, str]
+    facts: dict[str, int | str]
+    hosts: list[str]
+    scores: list[ScoreBody]
+    footprint: FootprintRow
+    provisional: bool
+
+
+class RunsBody(TypedDict):
+    """A page of runs."""
+
+    items: list[RunBody]
+    next_cursor: str | None
+
+
+class ReportBody(TypedDict):
+    """A report of one month or several."""
+
+    from_month: str
+    to_month: str
+    by: list[str]
+    basis: str
+    idle: str
+    link: int
+    head: str
+    as_of: str | None
+    booked_until: str | None
+    rows: list[FootprintRow]
+    total: FootprintRow
+    adjustments: list[Json]
+    machines: list[Json]
+    notes: list[str]
+
+
+class RankRow(TypedDict):
+    """One model version in a ranking."""
+
+    model: str
+    version: str
+    score: str
+    value: float
+    per_unit: float | None
+    unit: str
+    ratio: float | None
+    runs: int
+    total_runs: int
+    total_per_unit: float | None
+    on_frontier: bool
+    dominated_by: str | None
+    robust: bool | None
+    uncertainty: float | None
+    why: str
+
+
+class RankBody(TypedDict):
+    """A ranking: frontier first, then by ratio."""
+
+    task: str
+    score: str
+    per: str
+    stage: str
+    split: str
+    lower_is_better: bool
+    rows: list[RankRow]
+    excluded: list[Json]
+    notes: list[str]
+
+
+class WhyNode(TypedDict):
+    """One node of the tree that answers "why?": what, how much, from which source, and what it is made of."""
+
+    text: str
+    value: NotRequired[str]
+    source: NotRequired[str]
+    children: NotRequired[list[WhyNode]]
+
+
+class WhyBody(TypedDict):
+    """The derivation of one figure."""
+
+    figure: str
+    value: str | None
+    unit: str
+    tree: WhyNode
+
+
+class CheckBody(TypedDict):
+    """One check of `verify`."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class VerifyBody(TypedDict):
+    """What `verify` found: the first thing that differs, per check, and what it cannot prove."""
+
+    ok: bool
+    checks: list[CheckBody]
+    link: int
+    head: str
+    cannot_prove: str

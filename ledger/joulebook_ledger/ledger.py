@@ -1,0 +1,59 @@
+"""The one protocol that the book on this machine and the client of a service both fulfil; commands know nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+
+
+class Ledger(Protocol):
+    """A book: facts go in by one door, bodies come out. Every method may raise `BadInput` or `Unavailable`."""
+
+    @property
+    def name(self) -> str:
+        """What a person would call it: its URL without secrets."""
+        ...
+
+    def deliver(self, batch: bytes) -> Answer:
+        """Store the facts of a batch in one transaction and say what became of each item (`core.wire`)."""
+        ...
+
+    def book(self) -> int:
+        """Bring the books up to date; return how many entries were added. A service books by itself and answers 0."""
+        ...
+
+    def runs(self, query: RunsQuery) -> RunsBody:
+        """Return a page of runs with their footprints."""
+        ...
+
+    def run(self, run: str) -> RunBody:
+        """Return one run by id, unique prefix, or "" for the last one; an unknown one names the nearest."""
+        ...
+
+    def report(self, query: ReportQuery) -> ReportBody:
+        """Return a report."""
+        ...
+
+    def rank(self, query: RankQuery) -> RankBody:
+        """Return a ranking with its Pareto front."""
+        ...
+
+    def why(self, figure: str) -> WhyBody:
+        """Return the derivation of a figure such as `run:R#cost`, or `last cost`."""
+        ...
+
+    def verify(self) -> VerifyBody:
+        """Prove the book against itself."""
+        ...
+
+    def snapshot(self, machine: str) -> bytes:
+        """Return the factors, prices and placement of a machine as one small JSON text, for footprints away from the book."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,75 @@
+"""What can be asked of a ledger. Plain values, so that a command line and a URL say them in the same words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GROUPINGS = ("model", "version", "team", "project", "task", "stage", "run", "host", "device", "site", "day", "month")
+RESOURCES = ("cost", "co2e", "energy", "duration", "params")
+IDLE_RULES = ("separate", "proportional", "uniform")
+BASES = ("closed", "current")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsQuery:
+    """Which runs, in which order.
+
+    Attributes:
+        labels: Label name (or `status`) -> wanted value.
+        sort: `started` (newest first), or a figure's name such as `energy_kwh` (greatest first).
+        limit: At most so many.
+        cursor: Where the last page ended, as that page said.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    sort: str = "started"
+    limit: int = 100
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportQuery:
+    """Which report.
+
+    Attributes:
+        from_month: First month, yyyymm.
+        to_month: Last month, yyyymm.
+        by: Keys of the rows, of GROUPINGS or `tag:KEY`.
+        basis: closed or current.
+        idle: separate, or spread over the runs' rows: proportional, uniform.
+        as_of: A chain link's number or a past instant; empty for now.
+    """
+
+    from_month: int
+    to_month: int
+    by: tuple[str, ...] = ("model",)
+    basis: str = "closed"
+    idle: str = "separate"
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankQuery:
+    """Which ranking; what is left empty is chosen where the book leaves no choice.
+
+    Attributes:
+        task: Only runs of this task.
+        score: Name of the score to rank by.
+        per: Of RESOURCES.
+        stage: Only runs of this stage.
+        split: Only scores of this split.
+        least: Score name -> least value, as decimal text, that a model must reach.
+        best: Take the best value of each run in place of the last.
+    """
+
+    task: str = ""
+    score: str = ""
+    per: str = "energy"
+    stage: str = ""
+    split: str = ""
+    least: Mapping[str, str] = field(default_factory=dict)
+    best: bool = False
