@@ -147,15 +147,12 @@ class Meter(Protocol):
     @property
     def description(self) -> MeterDescription:
         """What this meter is; the same for as long as it lives."""
-        ...
 
     def read(self) -> CounterValue | PowerValue | NoData:
         """Answer what the hardware says now. Never raises."""
-        ...
 
     def close(self) -> None:
         """Give back what the meter holds open. Reading afterwards answers `NoData("closed")`. Never raises."""
-        ...
 
 
 class Holder(Record):
@@ -191,4 +188,3 @@ class ProcessMeter(Meter, Protocol):
 
     def processes(self) -> DeviceProcesses:
         """Answer who holds the device, and who was busy on it since the call before. Never raises."""
-        ...
