@@ -187,22 +187,20 @@ def _programs(folder: Path) -> Path:
 
 
 def _call(command: list[str | Path], user: str | None) -> None:
-    identity: dict[str, object] = {}
-    if user is not None:
-        identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
-    # In a session of its own, so that Ctrl-C in a terminal reaches the tests and not the server; the output goes to a
-    # file, because a server that inherits a pipe keeps whoever reads it waiting.
-    with Path(os.devnull).open("w") as nothing:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=nothing,
-            stderr=nothing,
-            start_new_session=True,
-            **identity,  # type: ignore[arg-type]
-        )
+    # In a session of its own, so that Ctrl-C in a terminal reaches the tests and not the server; the output goes
+    # nowhere, because a server that inherits a pipe keeps whoever reads it waiting (its own log lies in the folder).
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        user=user,
+        group=pwd.getpwnam(user).pw_gid if user else None,
+        extra_groups=[] if user else None,
+    )
     if done.returncode != 0:
         message = f"{Path(command[0]).name} failed with {done.returncode}: {' '.join(map(str, command))}"
         raise RuntimeError(message)
