@@ -89,6 +89,17 @@ class NoData(Record):
         self.reason = reason
 
 
+class Absent(Record):
+    """A meter that this machine does not have, or that is left out: its name for people, its component, and the reason."""
+
+    __slots__ = ("component", "name", "reason")
+
+    def __init__(self, name: str, component: str, reason: str) -> None:
+        self.name = name
+        self.component = component
+        self.reason = reason
+
+
 class MeterDescription(Record):
     """What a meter is: the attributes of CORE's `meter`, and how to treat what it says.
 

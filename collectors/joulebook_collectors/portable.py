@@ -85,3 +85,13 @@ def host_memory() -> HostMemory | None:
     except (psutil.Error, OSError):
         return None
     return HostMemory(total_bytes=memory.total, used_bytes=max(0, memory.total - memory.available))
+
+
+def boot_seconds() -> int:
+    """Return when the system started, in seconds since the epoch; 0 where it does not say."""
+    import psutil
+
+    try:
+        return int(psutil.boot_time())
+    except (psutil.Error, OSError):
+        return 0

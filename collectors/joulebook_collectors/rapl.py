@@ -1,0 +1,207 @@
+"""Processor and memory energy from the kernel's powercap files: Intel RAPL, and AMD's since Zen.
+
+Domains nest: psys > package > {core, uncore}, with dram beside them. Only package and dram are counted, so nothing counts twice:
+psys, core and uncore are left out, and so are the twins of the control type `intel-rapl-mmio`, which show the same package by another
+path. Where a package shows itself once per die although it has one counter (AMD Threadripper and EPYC of Zen 1 and 2: mlco2/codecarbon
+#1274, 137 W for 68 W), its dies move together to the microjoule and all but the first are left out.
+
+energy_uj is readable by root alone since CVE-2020-8694; a machine that forbids it answers `permission_denied`, and `diagnosis` knows
+the rule that opens it. A processor has no id that is unique in the world: its meters belong to the boot.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from joulebook_collectors.identity import clean
+from joulebook_collectors.meter import (
+    CLOSED,
+    COVERED_BY_ANOTHER,
+    DEVICE_LOST,
+    MIRRORED,
+    NOT_FOUND,
+    PERMISSION_DENIED,
+    READ_FAILED,
+    Absent,
+    CounterValue,
+    MeterDescription,
+    NoData,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MICROJOULES_PER_JOULE = 1_000_000
+# No package sold draws more; the dram of one socket stays far below. The bound decides what is implausible and when a counter may
+# have gone round unseen, so it must be the same for every process, and never below what the hardware can do.
+HIGHEST_PACKAGE_MW = 1_000_000
+HIGHEST_DRAM_MW = 250_000
+# The first constraint's own maximum is the TDP; short turbos reach two and a half times that on desktops, more on small laptops.
+TDP_MULTIPLE = 3
+LEAST_PACKAGE_BOUND_MW = 150_000
+# Counters move about once a millisecond.
+_TWIN_LOOKS = 10
+_TWIN_PAUSE_SECONDS = 0.001
+_FILE_BYTES = 256
+
+
+class RaplMeter:
+    """One powercap domain."""
+
+    def __init__(self, *, device: str, folder: str, domain: str, component: str, processor: str) -> None:
+        """Read the domain in `folder`; `processor` is the model's name for people."""
+        self._energy_path = f"{folder}/energy_uj"
+        self._is_closed = False
+        self._range = _positive(_number_in(f"{folder}/max_energy_range_uj"))
+        self.description = MeterDescription(
+            device=device,
+            domain=domain,
+            component=component,
+            max_power_mw=_bound_mw(folder, component),
+            label=clean(f"{processor[:150]} RAPL {domain}"),
+            method="counter",
+        )
+
+    def read(self) -> CounterValue | NoData:
+        """Answer the domain's counter in microjoules."""
+        if self._is_closed:
+            return NoData(CLOSED)
+        value = _number_in(self._energy_path)
+        return value if isinstance(value, NoData) else CounterValue(value, MICROJOULES_PER_JOULE, self._range)
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._is_closed = True
+
+
+def find_rapl(
+    *, device: str, processor: str, sysfs_root: str = "/sys", pause: Callable[[float], object] = time.sleep
+) -> tuple[list[RaplMeter], list[Absent]]:
+    """Return the package and dram meters of this machine, and what is left out and why.
+
+    `pause` waits between two looks at dies that may be one counter; only machines that show several dies of one package wait, for
+    about 10 ms.
+    """
+    meters: dict[str, RaplMeter] = {}
+    absent: list[Absent] = []
+    base = f"{sysfs_root}/class/powercap"
+    for zone in _zones(base):
+        name = _name_of(base, zone)
+        if name is None:
+            continue
+        if name.startswith("package-"):
+            meters[name] = RaplMeter(
+                device=device, folder=f"{base}/{zone}", domain=name, component="cpu", processor=processor
+            )
+        elif name == "dram":
+            domain = f"{_name_of(base, zone.rpartition(':')[0]) or zone}-dram"
+            meters[domain] = RaplMeter(
+                device=device, folder=f"{base}/{zone}", domain=domain, component="dram", processor=processor
+            )
+        else:
+            absent.append(Absent(f"RAPL {zone} {name}", "cpu", COVERED_BY_ANOTHER))
+    if not meters:
+        absent.append(Absent("RAPL", "cpu", NOT_FOUND))
+    mirrored = _mirrored_dies(meters, pause)
+    absent.extend(Absent(f"RAPL {domain}", meters[domain].description.component, MIRRORED) for domain in mirrored)
+    return [meter for domain, meter in meters.items() if domain not in mirrored], absent
+
+
+def moves_with(first: RaplMeter, second: RaplMeter, pause: Callable[[float], object] = time.sleep) -> bool:
+    """Tell whether two domains are one counter seen twice: over several looks both move by the same number of microjoules.
+
+    Each look takes the second between two equal readings of the first, so that no tick falls between them. Counters that stand still
+    are taken as one only where they also show the same, other than 0: that is no chance, and standing still they count nothing.
+    """
+    distance = None
+    shown = set()
+    for _ in range(_TWIN_LOOKS):
+        look = _look_at(first, second)
+        if look is None:
+            return False
+        shown.add(look[0])
+        if distance is None:
+            distance = look[1] - look[0]
+        elif look[1] - look[0] != distance:
+            return False
+        pause(_TWIN_PAUSE_SECONDS)
+    return len(shown) > 1 or (distance == 0 and shown != {0})
+
+
+def _look_at(first: RaplMeter, second: RaplMeter) -> tuple[int, int] | None:
+    """Return what two counters show in one moment of the first; None where a reading fails."""
+    for _ in range(_TWIN_LOOKS):
+        before, between, after = first.read(), second.read(), first.read()
+        if isinstance(before, NoData) or isinstance(between, NoData) or isinstance(after, NoData):
+            return None
+        if before == after:
+            break
+    return before.value, between.value
+
+
+def _mirrored_dies(meters: dict[str, RaplMeter], pause: Callable[[float], object]) -> set[str]:
+    """Return the domains that show a counter of the same package again, such as package-0-die-1 (and its dram)."""
+    mirrored: set[str] = set()
+    first_of: dict[tuple[str, str], list[str]] = {}
+    for domain, meter in sorted(meters.items()):
+        package, die, _ = domain.partition("-die-")
+        if not die:
+            continue
+        originals = first_of.setdefault((package, meter.description.component), [])
+        if any(moves_with(meters[original], meter, pause) for original in originals):
+            mirrored.add(domain)
+        else:
+            originals.append(domain)
+    return mirrored
+
+
+def _zones(base: str) -> list[str]:
+    """Return the zones of the control type intel-rapl, in order; intel-rapl-mmio shows the same packages and is passed over."""
+    try:
+        return sorted(name for name in os.listdir(base) if name.startswith("intel-rapl:"))  # noqa: PTH208 - no pathlib here
+    except OSError:
+        return []
+
+
+def _name_of(base: str, zone: str) -> str | None:
+    text = _text_in(f"{base}/{zone}/name")
+    return None if isinstance(text, NoData) or not text else clean(text)
+
+
+def _bound_mw(folder: str, component: str) -> int:
+    """Return the greatest power a domain can draw, from what never changes on this hardware."""
+    if component == "dram":
+        return HIGHEST_DRAM_MW
+    tdp_uw = _positive(_number_in(f"{folder}/constraint_0_max_power_uw"))
+    if tdp_uw is None:
+        return HIGHEST_PACKAGE_MW
+    return min(HIGHEST_PACKAGE_MW, max(LEAST_PACKAGE_BOUND_MW, TDP_MULTIPLE * tdp_uw // 1000))
+
+
+def _positive(number: int | NoData) -> int | None:
+    return None if isinstance(number, NoData) or number == 0 else number
+
+
+def _number_in(path: str) -> int | NoData:
+    text = _text_in(path)
+    if isinstance(text, NoData):
+        return text
+    return int(text) if text.isascii() and text.isdecimal() else NoData(READ_FAILED)
+
+
+def _text_in(path: str) -> str | NoData:
+    """Return a kernel file's text, or why there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return os.read(descriptor, _FILE_BYTES).decode("ascii", "replace").strip()
+        finally:
+            os.close(descriptor)
+    except PermissionError:
+        return NoData(PERMISSION_DENIED)
+    except FileNotFoundError:
+        return NoData(DEVICE_LOST)
+    except OSError:
+        return NoData(READ_FAILED)
