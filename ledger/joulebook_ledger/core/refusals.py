@@ -3,6 +3,7 @@
 JoulebookError
  +-- BadInput              what was given cannot be taken: names the value and the way out (exit code 2, HTTP 4xx)
  |    +-- UnitMismatch     two amounts of unlike units were added
+ |    +-- NotFound         nothing in the book has the name that was asked for (HTTP 404)
  |    +-- Refused          one fact of a batch breaks a rule of the record
  +-- Malformed             bytes that are no batch at all: the whole of it is refused
  +-- Unavailable           nothing is wrong with the input; the way to the ledger is (exit code 3, HTTP 503)
@@ -21,6 +22,10 @@ class BadInput(JoulebookError):
     """Raised when a value given by a person or a client cannot be taken."""
 
     exit_code = 2
+
+
+class NotFound(BadInput, LookupError):
+    """Raised when nothing in the book has the name that was asked for; the text names the nearest."""
 
 
 class UnitMismatch(BadInput, TypeError):

@@ -159,8 +159,12 @@ def encode_batch(
 
 
 def canonical_bytes(body: object) -> bytes:
-    """Return JSON with sorted keys and no spaces, UTF-8; floats that are no numbers are refused."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """Return JSON with sorted keys and no spaces, UTF-8; floats that are no numbers are refused.
+
+    Half a surrogate pair (a file name that is no text) passes, so that the one item that holds it is refused and not its batch.
+    """
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def to_wire(record: Fact | Reader) -> dict[str, Any]:
