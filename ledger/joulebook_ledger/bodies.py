@@ -6,7 +6,10 @@ unknown figure is null and `reasons` says why, with the command that would suppl
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+# The schema of the service is made from these, which before Python 3.12 takes the newer TypedDict.
+from typing_extensions import TypedDict
 
 Json = dict[str, Any]
 
