@@ -134,11 +134,11 @@ def _look_at(first: RaplMeter, second: RaplMeter) -> tuple[int, int] | None:
     """Return what two counters show in one moment of the first; None where a reading fails."""
     for _ in range(_TWIN_LOOKS):
         before, between, after = first.read(), second.read(), first.read()
-        if isinstance(before, NoData) or isinstance(between, NoData) or isinstance(after, NoData):
+        if isinstance(before, NoData) or isinstance(between, NoData):
             return None
         if before == after:
-            break
-    return before.value, between.value
+            return before.value, between.value
+    return None
 
 
 def _mirrored_dies(meters: dict[str, RaplMeter], pause: Callable[[float], object]) -> set[str]:
