@@ -1,0 +1,281 @@
+"""Which factor holds: from the versions known to the rates of one source in one hour (CORE §4, §6).
+
+At an instant, of the versions of one (kind, object): those whose validity covers it; of them those of the nearest provider (what
+people entered at the desk first, then by level of fallback, then by name); of them the one that begins last; of those that begin
+together the one learnt last. So an older price that is entered late never displaces a newer one, and a correction of the same
+validity replaces what it corrects. A factor that changes within the hour is its time-weighted mean, floored once; a part of the hour
+without one leaves its share uncovered.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Generic, NamedTuple, TypeVar
+
+from joulebook_ledger.core.factors import FALLBACKS, Factor, Placement, Site
+from joulebook_ledger.core.pricing import NOT_APPLICABLE, AnyRate, NotApplicable, Rate, Rates
+from joulebook_ledger.core.refusals import Malformed
+from joulebook_ledger.core.units import MILLISECONDS_PER_HOUR
+from joulebook_ledger.core.wire import DESK, canonical_bytes, from_wire, to_wire
+
+TIME = "time"
+CLOUD = "cloud"
+ZONE_KINDS = ("grid_location", "grid_market", "water_source")
+SITE_KINDS = ("pue", "water_site", "tariff")
+MACHINE_KINDS = ("instance_price", "embodied")
+KINDS = (*SITE_KINDS, *ZONE_KINDS, *MACHINE_KINDS)
+NO_PLACEMENT = "machine_without_site"
+NO_ZONE = "site_without_zone"
+NO_FACTOR = "no_factor"
+IN_INSTANCE_PRICE = "in_instance_price"
+NOT_PRICED_BY_TIME = "priced_by_the_machine"
+NO_PRICE_OF_HOURS = "no_price_of_hours"
+
+T = TypeVar("T", Factor, Site, Placement)
+
+
+class Known(NamedTuple, Generic[T]):
+    """A fact and when it was learnt.
+
+    Attributes:
+        fact: The factor, site or placement.
+        known: Order of learning: the greater, the later (the receipt's number, or the link that sealed it).
+    """
+
+    fact: T
+    known: int
+
+
+KnownFactor = Known[Factor]
+KnownSite = Known[Site]
+KnownPlacement = Known[Placement]
+
+
+class Piece(NamedTuple):
+    """A part of the hour in which one factor holds, or none and why.
+
+    Attributes:
+        start_ms: Start.
+        end_ms: End.
+        object: The zone, site or machine the factor is of; empty where that is not known.
+        factor: The factor, or None.
+        reason: Why there is none, one of the words of this module; empty where there is one.
+    """
+
+    start_ms: int
+    end_ms: int
+    object: str
+    factor: Factor | None
+    reason: str
+
+
+class Origin(NamedTuple):
+    """Where one rate of an hour came from.
+
+    Attributes:
+        kind: Key of FACTOR_UNITS.
+        rate: What prices the hour.
+        pieces: What it is made of, in order of time.
+    """
+
+    kind: str
+    rate: AnyRate
+    pieces: tuple[Piece, ...]
+
+
+class FactorBook:
+    """All factors, prices, sites and placements known at one time. Not to be changed after creation; it remembers what it found."""
+
+    __slots__ = ("_changes", "_factors", "_found", "_placements", "_sites", "factors", "placements", "sites")
+
+    def __init__(
+        self,
+        factors: Iterable[Known[Factor]] = (),
+        sites: Iterable[Known[Site]] = (),
+        placements: Iterable[Known[Placement]] = (),
+    ) -> None:
+        """Take what is known, in any order."""
+        self.factors = tuple(factors)
+        self.sites = tuple(sites)
+        self.placements = tuple(placements)
+        self._factors: defaultdict[tuple[str, str], list[Known[Factor]]] = defaultdict(list)
+        for factor in self.factors:
+            self._factors[factor.fact.kind, factor.fact.object].append(factor)
+        self._sites: defaultdict[str, list[Known[Site]]] = defaultdict(list)
+        for site in self.sites:
+            self._sites[site.fact.site].append(site)
+        self._placements: defaultdict[str, list[Known[Placement]]] = defaultdict(list)
+        for placement in self.placements:
+            self._placements[placement.fact.machine].append(placement)
+        self._changes = _changes(self.factors, self.sites, self.placements)
+        self._found: dict[tuple[str, bool, str, int, int], Rates] = {}
+
+    @property
+    def currency(self) -> str:
+        """The currency of its prices, or "" where there is none yet."""
+        return next((known.fact.currency for known in self.factors if known.fact.currency), "")
+
+    def rates(self, machine: str, component: str, boundary: str, hour: int) -> Rates:
+        """Return what prices a meter of this machine, component and boundary in an hour since the epoch."""
+        start = hour * MILLISECONDS_PER_HOUR
+        # Between two changes every whole hour is priced alike, so that a year of one tariff is resolved once.
+        before = bisect_right(self._changes, start)
+        within = bisect_right(self._changes, start + MILLISECONDS_PER_HOUR - 1)
+        key = (machine, component == TIME, boundary, before, within)
+        if key not in self._found:
+            self._found[key] = _rates_of(boundary, self.explain(machine, component, boundary, hour))
+        return self._found[key]
+
+    def explain(self, machine: str, component: str, boundary: str, hour: int) -> tuple[Origin, ...]:
+        """Return, for every kind of factor, the rate of the hour and what it is made of."""
+        del boundary  # the same factors hold at every boundary; how they are applied is pricing's business
+        start = hour * MILLISECONDS_PER_HOUR
+        end = start + MILLISECONDS_PER_HOUR
+        inner = self._changes[bisect_right(self._changes, start) : bisect_right(self._changes, end - 1)]
+        bounds = [start, *inner, end]
+        return tuple(self._origin(kind, machine, component, bounds) for kind in KINDS)
+
+    def place(self, machine: str, at_ms: int) -> Site | None:
+        """Return the site at which a machine stands at an instant, or None where nobody said (or described the site)."""
+        placement = _latest(self._placements.get(machine, ()), at_ms)
+        if placement is None:
+            return None
+        return _latest(self._sites.get(placement.site, ()), at_ms)
+
+    def of_machine(self, machine: str) -> FactorBook:
+        """Return only what prices one machine: the snapshot that is left beside its spool."""
+        placements = tuple(known for known in self.placements if known.fact.machine == machine)
+        names = {known.fact.site for known in placements}
+        sites = tuple(known for known in self.sites if known.fact.site in names)
+        objects = names | {known.fact.zone for known in sites} | {machine}
+        factors = tuple(known for known in self.factors if known.fact.object in objects)
+        return FactorBook(factors, sites, placements)
+
+    def to_bytes(self) -> bytes:
+        """Return it as canonical JSON; `from_bytes` gives a book with the same rates."""
+        body = {
+            name: [{"known": known.known, "fact": to_wire(known.fact)} for known in facts]
+            for name, facts in (("factors", self.factors), ("sites", self.sites), ("placements", self.placements))
+        }
+        return canonical_bytes(body)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FactorBook:
+        """Return the book of these bytes.
+
+        Raises:
+            Malformed: They are no snapshot.
+        """
+        try:
+            body = json.loads(data)
+            return cls(
+                [Known(from_wire("factors", Factor, item["fact"]), item["known"]) for item in body["factors"]],
+                [Known(from_wire("sites", Site, item["fact"]), item["known"]) for item in body["sites"]],
+                [Known(from_wire("placements", Placement, item["fact"]), item["known"]) for item in body["placements"]],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"not a snapshot of factors: {str(error)[:200]}; any joulebook command writes a new one"
+            raise Malformed(message) from None
+
+    def _origin(self, kind: str, machine: str, component: str, bounds: Sequence[int]) -> Origin:
+        if kind in MACHINE_KINDS and component != TIME:
+            whole = Piece(bounds[0], bounds[-1], machine, None, NOT_PRICED_BY_TIME)
+            return Origin(kind, NOT_APPLICABLE, (whole,))
+        pieces = tuple(self._pieces(kind, machine, bounds))
+        return Origin(kind, _mean(pieces), pieces)
+
+    def _pieces(self, kind: str, machine: str, bounds: Sequence[int]) -> Iterator[Piece]:
+        for start, end in pairwise(bounds):
+            yield self._piece(kind, machine, start, end)
+
+    def _piece(self, kind: str, machine: str, start: int, end: int) -> Piece:
+        site = self.place(machine, start)
+        if kind in MACHINE_KINDS:
+            name = machine
+        elif site is None:
+            return Piece(start, end, "", None, NO_PLACEMENT)
+        elif kind == "tariff" and site.ownership == CLOUD:
+            return Piece(start, end, site.site, None, IN_INSTANCE_PRICE)
+        else:
+            name = site.zone if kind in ZONE_KINDS else site.site
+        if not name:
+            return Piece(start, end, "", None, NO_ZONE)
+        factor = _best(self._factors.get((kind, name), ()), start)
+        if factor is None and kind == "instance_price" and site is not None and site.ownership != CLOUD:
+            return Piece(start, end, name, None, NO_PRICE_OF_HOURS)
+        return Piece(start, end, name, factor, "" if factor else NO_FACTOR)
+
+
+def _changes(
+    factors: Iterable[Known[Factor]], sites: Iterable[Known[Site]], placements: Iterable[Known[Placement]]
+) -> list[int]:
+    """Return every instant at which anything may change, in order."""
+    instants = {known.fact.valid_from_ms for known in sites} | {known.fact.valid_from_ms for known in placements}
+    for known in factors:
+        instants.add(known.fact.valid_from_ms)
+        if known.fact.valid_to_ms is not None:
+            instants.add(known.fact.valid_to_ms)
+    return sorted(instants)
+
+
+def _latest(candidates: Iterable[Known[T]], at_ms: int) -> T | None:
+    """Return the site or placement that holds at an instant: it begins last and, of those, was learnt last."""
+    begun = [known for known in candidates if known.fact.valid_from_ms <= at_ms]
+    if not begun:
+        return None
+    return max(begun, key=lambda known: (known.fact.valid_from_ms, known.known, known.fact.version)).fact
+
+
+def _best(candidates: Iterable[Known[Factor]], at_ms: int) -> Factor | None:
+    """Return the factor that holds at an instant, or None."""
+    holding = [
+        known
+        for known in candidates
+        if known.fact.valid_from_ms <= at_ms and (known.fact.valid_to_ms is None or at_ms < known.fact.valid_to_ms)
+    ]
+    if not holding:
+        return None
+    nearest = min(map(_distance, holding))
+    rivals = [known for known in holding if _distance(known) == nearest]
+    return max(rivals, key=lambda known: (known.fact.valid_from_ms, known.known, known.fact.version)).fact
+
+
+def _distance(known: Known[Factor]) -> tuple[bool, int, str]:
+    """Return how far a factor's provider is from what was asked for; the least is nearest."""
+    return known.fact.provider != DESK, FALLBACKS.index(known.fact.fallback), known.fact.provider
+
+
+def _mean(pieces: Sequence[Piece]) -> AnyRate:
+    """Return the time-weighted mean of an hour's pieces; what is not applicable counts as known to be 0."""
+    void = [piece.reason in {IN_INSTANCE_PRICE, NO_PRICE_OF_HOURS} for piece in pieces]
+    if all(void):
+        return NOT_APPLICABLE
+    covered = weighted = 0
+    for piece, is_void in zip(pieces, void, strict=True):
+        if piece.factor is None and not is_void:
+            continue
+        length = piece.end_ms - piece.start_ms
+        covered += length
+        weighted += length * (piece.factor.value if piece.factor else 0)
+    return Rate(weighted // covered, covered) if covered else None
+
+
+def _rates_of(boundary: str, origins: Iterable[Origin]) -> Rates:
+    by_kind = {origin.kind: origin.rate for origin in origins}
+    pue = by_kind["pue"]
+    assert not isinstance(pue, NotApplicable)
+    return Rates(
+        boundary=boundary,
+        pue=pue,
+        location=by_kind["grid_location"],
+        market=by_kind["grid_market"],
+        tariff=by_kind["tariff"],
+        water_site=by_kind["water_site"],
+        water_source=by_kind["water_source"],
+        instance=by_kind["instance_price"],
+        embodied=by_kind["embodied"],
+    )

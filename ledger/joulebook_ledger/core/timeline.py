@@ -1,0 +1,216 @@
+"""From windows and uses to hourly usage: one time line per meter, on which every millisecond counts once (CORE §3).
+
+Readers are laid in the order (rank, id), never in the order of arrival. A window adds only the time that no reader before it has
+covered, a use only the time that no use of the same run has; of what is cut at t it counts floor(X·(t − start)/(end − start)), taken
+as differences, so that the pieces of a whole window sum to it. Gaps are laid after all readings: a gap takes no time from a reading.
+
+Claims are cut per (hour, method of the reading): where the uses of a method exceed its energy E, account i keeps
+floor(E·S_i/S) − floor(E·S_{i−1}/S) with S_i cumulative in account order, and the hour is overclaimed. Time alike. The rest is idle.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from joulebook_ledger.core.periods import hour_of
+from joulebook_ledger.core.records import Use, Window
+from joulebook_ledger.core.units import muldiv, split_cumulatively
+from joulebook_ledger.core.vocabulary import IDLE, account_order
+
+NO_METHOD = "none"
+"""Method of usage rows that carry the time and the estimates of gaps; never of a reading."""
+
+
+class UsageRow(NamedTuple):
+    """What one account drew of one meter in one hour, by one method.
+
+    Attributes:
+        account: A run's id, `untracked` or `idle`.
+        method: counter, sensor, model or declared; `none` for the time and the estimates of gaps.
+        energy_mj: Energy, millijoules.
+        held_mj: Of it, the static part: held and not used.
+        time_ms: Share of the covered time, milliseconds.
+        unmetered_mj: Share, by time, of what gaps may have drawn; beside the energy and never in it.
+    """
+
+    account: str
+    method: str
+    energy_mj: int
+    held_mj: int
+    time_ms: int
+    unmetered_mj: int
+
+    @property
+    def metered_ms(self) -> int:
+        """The time of it that readings cover, milliseconds."""
+        return 0 if self.method == NO_METHOD else self.time_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowUses:
+    """A window and the uses that its reader claims of it."""
+
+    window: Window
+    uses: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderWindows:
+    """The windows of one meter and hour that one reader sent.
+
+    Attributes:
+        rank: 0 an agent, 1 inside a job, 2 an import.
+        reader: The reader's id.
+        windows: In any order; they do not overlap.
+    """
+
+    rank: int
+    reader: str
+    windows: tuple[WindowUses, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourUsage:
+    """The usage of one meter in one hour.
+
+    Attributes:
+        rows: In account order, then by method; a row that is 0 throughout is left out.
+        overclaimed: Whether claims of energy or time were cut to what there was.
+    """
+
+    rows: tuple[UsageRow, ...]
+    overclaimed: bool
+
+
+def lay_hour(hour: int, readers: Iterable[ReaderWindows]) -> HourUsage:
+    """Return the usage of one meter in one hour; the same for any order of the readers and of their windows.
+
+    Args:
+        hour: Hour since the epoch; every window lies in it.
+        readers: What each reader sent for this meter and hour.
+    """
+    ordered = sorted(readers, key=lambda r: (r.rank, r.reader.encode()))
+    windows = [window for reader in ordered for window in sorted(reader.windows, key=lambda w: w.window.start_ms)]
+    assert all(hour_of(w.window.start_ms) == hour == hour_of(w.window.end_ms - 1) for w in windows), hour
+    windows.sort(key=lambda w: w.window.is_gap)  # stable: readings of all readers in order, then gaps in order
+    supplies = _lay_windows([w.window for w in windows])
+    claims = _lay_uses(windows)
+    rows: list[UsageRow] = []
+    overclaimed = False
+    for method in sorted(supplies.keys() | claims.keys()):
+        shared, cut = _share(method, supplies[method], claims.get(method, {}))
+        rows += shared
+        overclaimed = overclaimed or cut
+    rows.sort(key=lambda row: (account_order(row.account), row.method))
+    return HourUsage(rows=tuple(rows), overclaimed=overclaimed)
+
+
+class _Supply:
+    """What readings (or gaps) of one method bring: energy, time, and what gaps may have drawn."""
+
+    __slots__ = ("energy_mj", "estimate_mj", "time_ms")
+
+    def __init__(self) -> None:
+        self.energy_mj = self.estimate_mj = self.time_ms = 0
+
+
+class _Claim:
+    """What one account claims of one method."""
+
+    __slots__ = ("energy_mj", "held_mj", "time_ms")
+
+    def __init__(self) -> None:
+        self.energy_mj = self.held_mj = self.time_ms = 0
+
+
+class _Line:
+    """A time line: which stretches of it are covered, disjoint and in order."""
+
+    __slots__ = ("_covered",)
+
+    def __init__(self) -> None:
+        self._covered: list[tuple[int, int]] = []
+
+    def cover(self, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
+        """Cover [start_ms, end_ms) and return the pieces of it that were free."""
+        free: list[tuple[int, int]] = []
+        reached = start_ms
+        first = max(0, bisect_right(self._covered, (start_ms, end_ms)) - 1)
+        for start, end in self._covered[first:]:
+            if start >= end_ms:
+                break
+            if start > reached:
+                free.append((reached, start))
+            reached = max(reached, end)
+        if reached < end_ms:
+            free.append((reached, end_ms))
+        for piece in free:
+            insort(self._covered, piece)
+        return free
+
+
+def _part(whole: int, window: Window, pieces: Iterable[tuple[int, int]]) -> int:
+    """Return how much of `whole` falls into pieces of the window, by time, taken as differences of floors."""
+    start, length = window.start_ms, window.end_ms - window.start_ms
+    return sum(muldiv(whole, b - start, length) - muldiv(whole, a - start, length) for a, b in pieces)
+
+
+def _lay_windows(windows: Sequence[Window]) -> defaultdict[str, _Supply]:
+    line = _Line()
+    supplies: defaultdict[str, _Supply] = defaultdict(_Supply)
+    for window in windows:
+        pieces = line.cover(window.start_ms, window.end_ms)
+        supply = supplies[window.method or NO_METHOD]
+        supply.time_ms += sum(b - a for a, b in pieces)
+        supply.energy_mj += _part(window.energy_mj or 0, window, pieces)
+        supply.estimate_mj += _part(window.estimate_mj or 0, window, pieces)
+    return supplies
+
+
+def _lay_uses(windows: Sequence[WindowUses]) -> dict[str, dict[str, _Claim]]:
+    lines: defaultdict[str, _Line] = defaultdict(_Line)
+    claims: defaultdict[str, defaultdict[str, _Claim]] = defaultdict(lambda: defaultdict(_Claim))
+    for laid in windows:
+        window = laid.window
+        for use in laid.uses:
+            pieces = lines[use.run].cover(window.start_ms, window.end_ms)
+            claim = claims[window.method or NO_METHOD][use.run]
+            claim.energy_mj += _part(use.energy_mj, window, pieces)
+            claim.held_mj += _part(use.static_mj, window, pieces)
+            claim.time_ms += _part(use.time_ms, window, pieces)
+    return {method: dict(by_run) for method, by_run in claims.items()}
+
+
+def _share(method: str, supply: _Supply, claims: dict[str, _Claim]) -> tuple[list[UsageRow], bool]:
+    accounts = sorted(claims, key=account_order)
+    asked = [claims[account] for account in accounts]
+    energies, energy_cut = _cut_to(supply.energy_mj, [claim.energy_mj for claim in asked])
+    times, time_cut = _cut_to(supply.time_ms, [claim.time_ms for claim in asked])
+    held = [
+        muldiv(claim.held_mj, energy, claim.energy_mj) if claim.energy_mj else 0
+        for claim, energy in zip(asked, energies, strict=True)
+    ]
+    accounts.append(IDLE)
+    energies.append(supply.energy_mj - sum(energies))
+    times.append(supply.time_ms - sum(times))
+    held.append(0)
+    estimates = split_cumulatively(supply.estimate_mj, times) if supply.time_ms else [0] * len(times)
+    rows = list(_rows(method, accounts, energies, held, times, estimates))
+    return rows, energy_cut or time_cut
+
+
+def _rows(method: str, accounts: list[str], *figures: list[int]) -> Iterator[UsageRow]:
+    for account, energy, held, time, estimate in zip(accounts, *figures, strict=True):
+        if energy or held or time or estimate:
+            yield UsageRow(account, method, energy, held, time, estimate)
+
+
+def _cut_to(supply: int, claims: list[int]) -> tuple[list[int], bool]:
+    """Return the claims, cut in proportion where they exceed the supply, and whether they were."""
+    if sum(claims) <= supply:
+        return list(claims), False
+    return split_cumulatively(supply, claims), True
