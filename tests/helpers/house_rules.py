@@ -51,9 +51,13 @@ PURE_MODULES = {
 # Where floats may be worked with inside core: scores, shares and ratios are no amounts.
 FLOAT_FILES = {f"{CORE}events.py", f"{CORE}quality.py", f"{CORE}frontier.py"}
 # Where the wall clock is read; everything else takes `now` as an argument.
-CLOCKS: set[str] = set()
+CLOCKS: set[str] = {f"{COLLECTORS}clock.py"}
 # Where a broad except stands, how often, and why.
 BROAD_EXCEPTS: dict[str, tuple[int, str]] = {
+    f"{COLLECTORS}guard.py": (
+        1,
+        "measuring never raises into the job: what goes wrong is said once, and the job goes on",
+    ),
     f"{COLLECTORS}nvml.py": (1, "a driver's library may raise anything; it becomes a reason, and the job goes on"),
 }
 

@@ -1,0 +1,76 @@
+"""What a successor needs to go on, written anew each second: two files in turn, so that one of them is always whole.
+
+Both keep their blocks on disk and are written over in place, so a disk that fills up later does not stop them. Nothing is synced: a
+checkpoint survives the death of every process, and a loss of power costs at most what the kernel had not yet written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from joulebook_collectors.segments import decode_line, encode_frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from joulebook_collectors.segments import Frame
+
+NAMES = ("checkpoint.0", "checkpoint.1")
+_MOST_BYTES = 64 << 20
+
+
+class Checkpoint:
+    """The checkpoint of a spool, for the one process that holds the spool's lock."""
+
+    __slots__ = ("_descriptors", "_number")
+
+    def __init__(self, folder: str) -> None:
+        """Open both files, made where they are missing.
+
+        Raises:
+            OSError: They can be neither opened nor made.
+        """
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        self._descriptors: list[int] = []
+        for name in NAMES:
+            self._descriptors.append(os.open(os.path.join(folder, name), flags, 0o600))
+        self._number = max((int(frame["number"]) for frame in _frames(folder)), default=0)
+
+    def write(self, frame: Frame) -> None:
+        """Write over the older of the two.
+
+        Raises:
+            OSError: The disk refuses; the newer of the two is untouched.
+        """
+        number = self._number + 1
+        data = encode_frame({"number": number, **frame})
+        descriptor = self._descriptors[number % len(NAMES)]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        written = os.write(descriptor, data)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._number = number
+
+    def close(self) -> None:
+        """Close both files."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors = []
+
+
+def read_checkpoint(folder: str) -> Frame | None:
+    """Return what was written last and came out whole; None where there is nothing."""
+    return max(_frames(folder), key=lambda frame: int(frame["number"]), default=None)
+
+
+def _frames(folder: str) -> list[Frame]:
+    frames = []
+    for name in NAMES:
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                frame = decode_line(file.readline(_MOST_BYTES).rstrip(b"\n"))
+        except OSError:
+            continue
+        if frame is not None and isinstance(frame.get("number"), int):
+            frames.append(frame)
+    return frames

@@ -1,0 +1,183 @@
+"""Append-only files that stay readable however they are cut: one per process, one frame per line.
+
+A frame is `crc32 json`: eight hexadecimal digits, a space, one JSON object in ASCII without line ends. What is written together is
+read together or not at all; a torn or damaged line is passed over and counted, and the next line is whole again. A write that came
+out short (a full disk) is cut back, so that no frame is ever glued to a half one.
+
+The owner holds the lock of its segment for as long as it lives: who can take it knows that the owner is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from binascii import crc32
+
+from joulebook_collectors.lock import LockedFile, adopt, forget
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Frame = dict[str, Any]
+
+ENDING = ".segment"
+MOST_PENDING = 20_000
+_PREFIX_BYTES = 9
+_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return a frame as one line."""
+    body = _dump(frame).encode()
+    return b"%08x %s\n" % (crc32(body), body)
+
+
+def decode_frames(data: bytes) -> tuple[list[Frame], int, int]:
+    """Return the good frames, how many lines were damaged, and how many bytes were whole lines.
+
+    What follows the last line end may still be being written: it is neither good nor damaged yet.
+    """
+    end = data.rfind(b"\n") + 1
+    frames, damaged = [], 0
+    for line in data[:end].split(b"\n")[:-1]:
+        frame = decode_line(line)
+        if frame is not None:
+            frames.append(frame)
+        elif line:
+            damaged += 1
+    return frames, damaged, end
+
+
+def decode_line(line: bytes) -> Frame | None:
+    """Return the frame of a line without its end; None where a bit of it is not as it was written."""
+    body = line[_PREFIX_BYTES:]
+    if line[:_PREFIX_BYTES] != b"%08x " % crc32(body):
+        return None
+    try:
+        frame = json.loads(body)
+    except ValueError:
+        return None
+    return frame if isinstance(frame, dict) else None
+
+
+class Segment:
+    """The segment of this process. Appending never raises and never waits for another thread.
+
+    Attributes:
+        path: Where it lies.
+        trouble: Why the last write failed; empty while all is written.
+        lost: Frames given up because too many were waiting for a disk.
+    """
+
+    __slots__ = ("_busy", "_file", "_pending", "_process", "_torn", "lost", "path", "trouble")
+
+    def __init__(self, path: str, file: LockedFile) -> None:
+        self.path = path
+        self.trouble = ""
+        self.lost = 0
+        self._file = file
+        self._pending: list[bytes] = []
+        self._busy = threading.Lock()
+        self._process = os.getpid()
+        self._torn = False
+
+    def append(self, *frames: Frame) -> None:
+        """Write frames, or keep them for the next call where a disk refuses or another thread is just writing.
+
+        In a forked child it does nothing: the segment is the parent's.
+        """
+        if self._process != os.getpid():
+            return
+        self._pending += [encode_frame(frame) for frame in frames]
+        if len(self._pending) > MOST_PENDING:
+            self.lost += len(self._pending) - MOST_PENDING
+            del self._pending[:-MOST_PENDING]
+        while self._pending and self._busy.acquire(blocking=False):
+            try:
+                written = self._write_pending()
+            finally:
+                self._busy.release()
+            if not written:
+                return
+
+    @property
+    def is_written(self) -> bool:
+        """Whether nothing waits in memory."""
+        return not self._pending
+
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of the file, and of the lock that says this process lives."""
+        if self._process != os.getpid():
+            return
+        if remove:
+            remove_file(self.path)
+        forget(self._file)
+
+    def _write_pending(self) -> bool:
+        waiting = self._pending[:]
+        data = b"".join(waiting)
+        try:
+            self._write(data)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            return False
+        self.trouble = ""
+        del self._pending[: len(waiting)]
+        return True
+
+    def _write(self, data: bytes) -> None:
+        """Write all of it or nothing: what came out short is cut back, or else closed by a line end before the next frame.
+
+        Only the holder of `_busy` gets here, so nobody else appends in between.
+        """
+        if self._torn:
+            data = b"\n" + data
+        written = os.write(self._file.descriptor, data)
+        if written == len(data):
+            self._torn = False
+            return
+        self._torn = True
+        os.ftruncate(self._file.descriptor, os.fstat(self._file.descriptor).st_size - written)
+        self._torn = False
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def create_segment(folder: str, name: str) -> Segment:
+    """Make and lock a new segment; it appears under its name only once it is locked, so that nobody takes us for dead.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    path = os.path.join(folder, name + ENDING)
+    new = os.path.join(folder, f".{name}.new")
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    file = adopt(os.open(new, flags, 0o600))
+    try:
+        file.try_take()
+    except OSError:
+        pass  # a file system without locks: others tell by the process id whether we live
+    try:
+        os.rename(new, path)
+    except OSError:
+        forget(file)
+        raise
+    return Segment(path, file)
+
+
+def segment_names(folder: str) -> list[str]:
+    """Return the names of the segments of a folder, in order; a folder that is gone has none."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(ENDING))
+    except OSError:
+        return []
+
+
+def remove_file(path: str) -> None:
+    """Remove a file if it is there and can be removed."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
