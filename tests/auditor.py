@@ -1,0 +1,323 @@
+"""An independent auditor: works out from raw facts what usage and balances must be, by a deliberately different method.
+
+The code under test lays intervals on a line, rounds as it goes and prices cumulative sums. The auditor knows none of that: it cuts an
+hour at every bound anybody named, asks for each elementary stretch who is first in line for it, keeps exact fractions, and rounds only
+where the rule says so. It shares the records and the wire with the code under test, and nothing else. It is slow and simple.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.records import Meter, Reader, Use, Window
+from joulebook_ledger.core.wire import Batch
+
+HOUR_MS = 3_600_000
+HOURS_PER_DAY = 24
+LEVELS = ["exact", "region", "country", "world", "declared"]
+LAST_ACCOUNTS = ["untracked", "unallocated", "idle"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one account must have of one meter, hour and method."""
+
+    energy_mj: int = 0
+    held_mj: int = 0
+    time_ms: int = 0
+    unmetered_mj: int = 0
+
+
+class Auditor:
+    """The truth about a set of deliveries.
+
+    Deliveries may repeat; a fact counts once. The order of the batches is the order in which factors were learnt, and matters for
+    nothing else. `voided` names windows, as (meter, reader, start_ms), that a correction took back.
+    """
+
+    def __init__(self, batches: Iterable[Batch], voided: Iterable[tuple[str, str, int]] = ()) -> None:
+        self.readers: dict[str, Reader] = {}
+        self.meters: dict[str, Meter] = {}
+        self.windows: dict[tuple[str, str, int], Window] = {}
+        self.uses: dict[tuple[str, str, int, str], Use] = {}
+        self.factors: list[tuple[int, Factor]] = []
+        self.sites: list[tuple[int, Site]] = []
+        self.placements: list[tuple[int, Placement]] = []
+        for learnt, batch in enumerate(batches):
+            self.readers.setdefault(batch.reader.reader, batch.reader)
+            for fact in batch.facts():
+                self._take(batch.reader.reader, learnt, fact)
+        for key in voided:
+            self.windows.pop(key, None)
+
+    def _take(self, reader: str, learnt: int, fact: object) -> None:
+        if isinstance(fact, Meter):
+            self.meters.setdefault(fact.key, fact)
+        elif isinstance(fact, Window):
+            self.windows.setdefault((fact.meter, reader, fact.start_ms), fact)
+        elif isinstance(fact, Use):
+            self.uses.setdefault((fact.meter, reader, fact.start_ms, fact.run), fact)
+        elif isinstance(fact, Factor):
+            self.factors.append((learnt, fact))
+        elif isinstance(fact, Site):
+            self.sites.append((learnt, fact))
+        elif isinstance(fact, Placement):
+            self.placements.append((learnt, fact))
+
+    # --- usage ---
+
+    def hours(self) -> list[tuple[str, int]]:
+        """Return every (meter, hour) of which anything was said."""
+        return sorted({(meter, start // HOUR_MS) for meter, _, start in self.windows})
+
+    def usage(self, meter: str, hour: int) -> dict[tuple[str, str], Share]:
+        """Return what each (account, method) must have; what is 0 throughout is left out."""
+        in_line = self._in_line(meter, hour)
+        bounds = sorted({b for _, window in in_line for b in (window.start_ms, window.end_ms)})
+        stretches = list(pairwise(bounds))
+        energy, time, estimate = self._supply(in_line, stretches)
+        asked = self._asked(meter, in_line, stretches)
+        out: dict[tuple[str, str], Share] = {}
+        for method in time:
+            out.update(_settle(method, energy[method], time[method], estimate[method], asked))
+        return {key: share for key, share in out.items() if share != Share()}
+
+    def _in_line(self, meter: str, hour: int) -> list[tuple[str, Window]]:
+        """Return (reader, window) in the order in which they may claim time: readings by reader, then gaps by reader."""
+        mine = [
+            (reader, window)
+            for (of, reader, start), window in self.windows.items()
+            if of == meter and start // HOUR_MS == hour
+        ]
+        return sorted(
+            mine, key=lambda rw: (rw[1].energy_mj is None, self.readers[rw[0]].rank, rw[0].encode(), rw[1].start_ms)
+        )
+
+    @staticmethod
+    def _supply(in_line: list[tuple[str, Window]], stretches: list[tuple[int, int]]):
+        energy: defaultdict[str, int] = defaultdict(int)
+        time: defaultdict[str, int] = defaultdict(int)
+        estimate: defaultdict[str, int] = defaultdict(int)
+        for a, b in stretches:
+            first = next((w for _, w in in_line if w.start_ms <= a and b <= w.end_ms), None)
+            if first is None:
+                continue
+            method = first.method or "none"
+            time[method] += b - a
+            energy[method] += _between(first.energy_mj or 0, first, a, b)
+            estimate[method] += _between(first.estimate_mj or 0, first, a, b)
+        return energy, time, estimate
+
+    def _asked(self, meter: str, in_line: list[tuple[str, Window]], stretches: list[tuple[int, int]]):
+        """Return (account, method) -> [energy, static, time] claimed, each millisecond of an account counted once."""
+        asked: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        accounts = {run for of, _, _, run in self.uses if of == meter}
+        for account in accounts:
+            for a, b in stretches:
+                for reader, window in in_line:
+                    use = self.uses.get((meter, reader, window.start_ms, account))
+                    if use and window.start_ms <= a and b <= window.end_ms:
+                        mine = asked[account, window.method or "none"]
+                        mine[0] += _between(use.energy_mj, window, a, b)
+                        mine[1] += _between(use.static_mj, window, a, b)
+                        mine[2] += _between(use.time_ms, window, a, b)
+                        break
+        return asked
+
+    # --- balances ---
+
+    def balances(self) -> dict[tuple[int, str, str, str], dict[str, int]]:
+        """Return (day, meter, account, method) -> figures by column; what is 0 throughout is left out. Check meters never appear."""
+        books: defaultdict[tuple[int, str, str, str], defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for meter, hour in self.hours():
+            if meter not in self.meters or self.meters[meter].role == "check":
+                continue
+            for (account, method), figures in self.priced_hour(meter, hour).items():
+                row = books[hour // HOURS_PER_DAY, meter, account, method]
+                for column, value in figures.items():
+                    row[column] += value
+        return {key: dict(row) for key, row in books.items() if any(row.values())}
+
+    def priced_hour(self, meter: str, hour: int) -> dict[tuple[str, str], dict[str, int]]:
+        """Return (account, method) -> figures by column of one hour."""
+        usage = self.usage(meter, hour)
+        rates = self.rates(meter, hour)
+        at_facility = self.meters[meter].boundary == "facility"
+        out = {}
+        energy = time = 0
+        before = _worth(0, 0, rates, at_facility=at_facility)
+        for account, method in sorted(usage, key=lambda key: (*_place_in_line(key[0]), key[1])):
+            share = usage[account, method]
+            energy, time = energy + share.energy_mj, time + share.time_ms
+            now = _worth(energy, time, rates, at_facility=at_facility)
+            figures = {column: now[column] - before[column] for column in now}
+            figures["held_mj"] = share.held_mj
+            figures["unmetered_mj"] = share.unmetered_mj
+            figures["time_ms"] = share.time_ms
+            figures["metered_ms"] = 0 if method == "none" else share.time_ms
+            out[account, method] = figures
+            before = now
+        return out
+
+    def machine(self, meter: str, day: int) -> str:
+        """Return the machine that the first reader in order with windows of this meter and day named."""
+        first = min(
+            (self.readers[reader].rank, reader.encode(), reader)
+            for of, reader, start in self.windows
+            if of == meter and start // HOUR_MS // HOURS_PER_DAY == day
+        )
+        return self.readers[first[2]].machine
+
+    def rates(self, meter: str, hour: int) -> dict[str, tuple[int, int] | str | None]:
+        """Return kind -> (value, covered ms), None where unknown, "void" where the column has no meaning."""
+        machine = self.machine(meter, hour // HOURS_PER_DAY)
+        is_time = self.meters[meter].component == "time"
+        start, end = hour * HOUR_MS, (hour + 1) * HOUR_MS
+        bounds = {start, end}
+        for _, fact in (*self.factors, *self.sites, *self.placements):
+            bounds |= {t for t in (fact.valid_from_ms, getattr(fact, "valid_to_ms", None)) if t and start < t < end}
+        ordered = sorted(bounds)
+        rates: dict[str, tuple[int, int] | str | None] = {}
+        for kind in (
+            "pue",
+            "water_site",
+            "tariff",
+            "grid_location",
+            "grid_market",
+            "water_source",
+            "instance_price",
+            "embodied",
+        ):
+            found = [(b - a, self._value(kind, machine, a, is_time=is_time)) for a, b in pairwise(ordered)]
+            if all(value == "void" for _, value in found):
+                rates[kind] = "void"
+                continue
+            known = [(length, 0 if value == "void" else value) for length, value in found if value is not None]
+            covered = sum(length for length, _ in known)
+            rates[kind] = (math.floor(Fraction(sum(n * v for n, v in known), covered)), covered) if covered else None
+        return rates
+
+    def _value(self, kind: str, machine: str, at_ms: int, *, is_time: bool) -> int | str | None:
+        of_machine = kind in {"instance_price", "embodied"}
+        if of_machine and not is_time:
+            return "void"
+        places = [p for p in self.placements if p[1].machine == machine and p[1].valid_from_ms <= at_ms]
+        name = max(places, key=lambda p: (p[1].valid_from_ms, p[0], p[1].version))[1].site if places else None
+        sites = [s for s in self.sites if s[1].site == name and s[1].valid_from_ms <= at_ms]
+        site = max(sites, key=lambda s: (s[1].valid_from_ms, s[0], s[1].version))[1] if sites else None
+        if kind == "tariff" and site and site.ownership == "cloud":
+            return "void"
+        if of_machine:
+            wanted = machine
+        elif site is None:
+            return None
+        else:
+            wanted = site.zone if kind in {"grid_location", "grid_market", "water_source"} else site.site
+        holding = [
+            (learnt, f)
+            for learnt, f in self.factors
+            if (f.kind, f.object) == (kind, wanted)
+            and f.valid_from_ms <= at_ms
+            and (f.valid_to_ms is None or at_ms < f.valid_to_ms)
+        ]
+        if not holding:
+            unpriced = kind == "instance_price" and site is not None and site.ownership != "cloud"
+            return "void" if unpriced else None
+        holding.sort(key=lambda lf: (lf[1].valid_from_ms, lf[0], lf[1].version), reverse=True)
+        holding.sort(key=lambda lf: (lf[1].provider != "desk", LEVELS.index(lf[1].fallback), lf[1].provider))
+        return holding[0][1].value
+
+
+def _place_in_line(account: str) -> tuple[int, bytes]:
+    return (LAST_ACCOUNTS.index(account) + 1, b"") if account in LAST_ACCOUNTS else (0, account.encode())
+
+
+def _between(whole: int, window: Window, a: int, b: int) -> int:
+    """Return what of `whole` passed between two instants of a window, each position of the counter rounded down."""
+    length = window.end_ms - window.start_ms
+    return math.floor(Fraction(whole * (b - window.start_ms), length)) - math.floor(
+        Fraction(whole * (a - window.start_ms), length)
+    )
+
+
+def _settle(
+    method: str, energy: int, time: int, estimate: int, asked: dict[tuple[str, str], list[int]]
+) -> Iterator[tuple[tuple[str, str], Share]]:
+    """Yield the share of every account of one method: its claim, cut where all claim more than there is; the rest is idle."""
+    accounts = sorted((account for account, m in asked if m == method), key=_place_in_line)
+    claims = [asked[account, method] for account in accounts]
+    energies = _cut(energy, [claim[0] for claim in claims])
+    times = _cut(time, [claim[2] for claim in claims])
+    held = [
+        math.floor(Fraction(claim[1] * mine, claim[0])) if claim[0] else 0
+        for claim, mine in zip(claims, energies, strict=True)
+    ]
+    accounts.append("idle")
+    energies.append(energy - sum(energies))
+    times.append(time - sum(times))
+    held.append(0)
+    gone = 0
+    for i, account in enumerate(accounts):
+        upto = math.floor(Fraction(estimate * sum(times[: i + 1]), time)) if time else 0
+        yield (account, method), Share(energies[i], held[i], times[i], upto - gone)
+        gone = upto
+
+
+def _cut(supply: int, claims: list[int]) -> list[int]:
+    whole = sum(claims)
+    if whole <= supply:
+        return claims
+    upto = [math.floor(Fraction(supply * sum(claims[: i + 1]), whole)) for i in range(len(claims))]
+    return [b - a for a, b in zip([0, *upto], upto, strict=False)]
+
+
+def _worth(
+    energy: int, time: int, rates: dict[str, tuple[int, int] | str | None], *, at_facility: bool
+) -> dict[str, int]:
+    """Return the figures of so much energy and time; every step is an exact fraction rounded down."""
+    pue = rates["pue"]
+    assert pue != "void"
+
+    def part(whole: int, rate: tuple[int, int] | str | None) -> int:
+        return math.floor(Fraction(whole * rate[1], HOUR_MS)) if isinstance(rate, tuple) else 0
+
+    def known(wanted_facility: bool) -> int:  # noqa: FBT001
+        return energy if wanted_facility == at_facility else part(energy, pue)
+
+    def bring(whole: int, wanted_facility: bool) -> int:  # noqa: FBT001
+        if wanted_facility == at_facility or not isinstance(pue, tuple):
+            return whole
+        factor = Fraction(pue[0], 1_000_000)
+        return math.floor(whole * factor if wanted_facility else whole / factor)
+
+    out = {
+        "energy_it_mj": bring(known(False), False),
+        "energy_facility_mj": bring(known(True), True),
+        "unc_facility_mj": energy - part(energy, pue),
+    }
+    columns = [
+        ("cost_energy", "tariff", True),
+        ("co2e_location", "grid_location", True),
+        ("co2e_market", "grid_market", True),
+        ("water_site", "water_site", False),
+        ("water_source", "water_source", True),
+    ]
+    for column, kind, wanted in columns:
+        rate = rates[kind]
+        covered = part(known(wanted), rate)
+        value = rate[0] if isinstance(rate, tuple) else 0
+        out[column] = math.floor(Fraction(bring(covered, wanted) * value, 3_600_000_000))
+        out[f"unc_{column}_mj"] = 0 if rate == "void" else energy - covered
+    for column, kind in (("cost_instance", "instance_price"), ("co2e_embodied", "embodied")):
+        rate = rates[kind]
+        covered = part(time, rate)
+        value = rate[0] if isinstance(rate, tuple) else 0
+        out[column] = math.floor(Fraction(covered * value, HOUR_MS))
+        out[f"unc_{column}_ms"] = 0 if rate == "void" else time - covered
+    return out

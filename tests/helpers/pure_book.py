@@ -1,0 +1,92 @@
+"""A book held in memory: batches in, targets out, by the functions of core alone. No database; the shortest way through the rule."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from joulebook_ledger.core.booking import Target, target_of_day
+from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.pricing import COLUMNS, Rates
+from joulebook_ledger.core.records import Meter, Reader, Use, Window
+from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.core.timeline import HourUsage, ReaderWindows, WindowUses, lay_hour
+from joulebook_ledger.core.wire import Batch
+
+HOURS_PER_DAY = 24
+WindowKey = tuple[str, str, int]
+
+
+class PureBook:
+    """What the books must hold after these batches; `voided` names windows, as (meter, reader, start_ms), that a correction took back."""
+
+    def __init__(self, batches: Iterable[Batch], voided: Iterable[WindowKey] = ()) -> None:
+        self.readers: dict[str, Reader] = {}
+        self.meters: dict[str, Meter] = {}
+        self.windows: dict[WindowKey, Window] = {}
+        self.uses: dict[WindowKey, dict[str, Use]] = defaultdict(dict)
+        factors, sites, placements = [], [], []
+        for known, batch in enumerate(batches):
+            reader = batch.reader.reader
+            self.readers.setdefault(reader, batch.reader)
+            for fact in batch.facts():
+                match fact:
+                    case Meter():
+                        self.meters.setdefault(fact.key, fact)
+                    case Window():
+                        self.windows.setdefault((fact.meter, reader, fact.start_ms), fact)
+                    case Use():
+                        self.uses[fact.meter, reader, fact.start_ms].setdefault(fact.run, fact)
+                    case Factor():
+                        factors.append(Known(fact, known))
+                    case Site():
+                        sites.append(Known(fact, known))
+                    case Placement():
+                        placements.append(Known(fact, known))
+        for key in voided:
+            self.windows.pop(key, None)
+        self.factors = FactorBook(factors, sites, placements)
+
+    def hours(self) -> dict[tuple[str, int], list[ReaderWindows]]:
+        """Return what each reader sent, by (meter, hour)."""
+        by_reader: dict[tuple[str, int], dict[str, list[WindowUses]]] = defaultdict(lambda: defaultdict(list))
+        for (meter, reader, start), window in self.windows.items():
+            uses = tuple(self.uses.get((meter, reader, start), {}).values())
+            by_reader[meter, start // 3_600_000][reader].append(WindowUses(window=window, uses=uses))
+        return {
+            key: [ReaderWindows(rank=self.readers[r].rank, reader=r, windows=tuple(w)) for r, w in readers.items()]
+            for key, readers in by_reader.items()
+        }
+
+    def usage(self) -> dict[tuple[str, int], HourUsage]:
+        """Return the usage of every (meter, hour)."""
+        return {(meter, hour): lay_hour(hour, readers) for (meter, hour), readers in self.hours().items()}
+
+    def rates(self, meter: str, hour: int) -> Rates:
+        """Return what prices a meter in an hour."""
+        what = self.meters[meter]
+        return self.factors.rates(self.machine(meter, hour // HOURS_PER_DAY), what.component, what.boundary, hour)
+
+    def machine(self, meter: str, day: int) -> str:
+        """Return the machine that the first reader in order with windows of this meter and day named."""
+        readers = {r for m, r, start in self.windows if m == meter and start // 3_600_000 // HOURS_PER_DAY == day}
+        return self.readers[min(readers, key=lambda r: (self.readers[r].rank, r.encode()))].machine
+
+    def targets(self) -> dict[tuple[str, int], Target]:
+        """Return what should stand in the journal, by (meter, day); check meters are left out."""
+        days: dict[tuple[str, int], dict[int, HourUsage]] = defaultdict(dict)
+        for (meter, hour), usage in self.usage().items():
+            if meter in self.meters and self.meters[meter].role == "counted":
+                days[meter, hour // HOURS_PER_DAY][hour] = usage
+        return {
+            (meter, day): target_of_day({h: u.rows for h, u in hours.items()}, lambda h, m=meter: self.rates(m, h))
+            for (meter, day), hours in days.items()
+        }
+
+    def balances(self) -> dict[tuple[int, str, str, str], dict[str, int]]:
+        """Return (day, meter, account, method) -> figures by column: the auditor's form."""
+        return {
+            (day, meter, account, method): dict(zip(COLUMNS, amounts, strict=True))
+            for (meter, day), target in self.targets().items()
+            for (account, method), amounts in target.postings.items()
+        }

@@ -1,0 +1,183 @@
+"""Random books for property tests: what readers that overlap, repeat and contradict each other may deliver, and what a desk enters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.records import Meter, Reader, Use, Window
+from joulebook_ledger.core.wire import Batch, decode_batch, encode_batch, list_of, to_wire
+
+# A book is large: fewer of them than of small things, and drawing one on a busy machine takes what it takes.
+BOOKS = settings(
+    max_examples=max(10, settings.default.max_examples // 3),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+HOUR_MS = 3_600_000
+FIRST_HOUR = 20_000 * 24 - 1  # the last hour of a day and of nothing else in particular: books cross midnight
+MACHINES = ("machine-a", "machine-b")
+RUNS = ("run-1", "run-2", "Run-3", "untracked")
+MAX_POWER_MW = 1_000_000
+METERS = (
+    Meter(device="GPU-1", domain="gpu", component="gpu", max_power_mw=MAX_POWER_MW, label="H200"),
+    Meter(device="boot-1", domain="time", component="time", max_power_mw=0),
+    Meter(device="boot-1", domain="wall", component="facility", boundary="facility", max_power_mw=MAX_POWER_MW),
+    Meter(device="boot-1", domain="psu", component="node_rest", boundary="it", role="check", max_power_mw=MAX_POWER_MW),
+)
+FACTOR_VALUES = {
+    "grid_location": st.integers(0, 2_000_000_000),
+    "grid_market": st.integers(0, 2_000_000_000),
+    "pue": st.integers(1_000_000, 5_000_000),
+    "water_site": st.integers(0, 1_000_000_000),
+    "water_source": st.integers(0, 1_000_000_000),
+    "tariff": st.integers(0, 1_000_000_000),
+    "instance_price": st.integers(0, 1_000_000_000_000),
+    "embodied": st.integers(0, 1_000_000_000_000),
+}
+OBJECTS = {
+    "grid_location": ("FR", "DE"),
+    "grid_market": ("FR", "DE"),
+    "water_source": ("FR", "DE"),
+    "pue": ("site-1", "site-2"),
+    "water_site": ("site-1", "site-2"),
+    "tariff": ("site-1", "site-2"),
+    "instance_price": MACHINES,
+    "embodied": MACHINES,
+}
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """Batches as bytes, in the order in which they were sent; `readers` of meters, `desk` of what people entered."""
+
+    readers: tuple[bytes, ...]
+    desk: tuple[bytes, ...]
+
+    def batches(self) -> list[Batch]:
+        """Return the batches decoded, the desk's first."""
+        return [decode_batch(data) for data in (*self.desk, *self.readers)]
+
+
+def batch_of(reader: Reader, sequence: int, facts: list[object], **envelope: object) -> bytes:
+    """Return a batch of facts as bytes."""
+    lists: dict[str, list[dict[str, object]]] = {}
+    for fact in facts:
+        lists.setdefault(list_of(fact), []).append(to_wire(fact))
+    return encode_batch(reader=reader, sequence=sequence, lists=lists, **envelope)
+
+
+@st.composite
+def instants(draw: st.DrawFn, hours: int) -> int:
+    """Draw a validity that may begin before the book, at one of its hours, or within one."""
+    hour = draw(st.integers(-1, hours))
+    return max(0, (FIRST_HOUR + hour) * HOUR_MS) + draw(st.sampled_from([0, 0, 1, HOUR_MS // 3, HOUR_MS - 1]))
+
+
+@st.composite
+def windows_of(draw: st.DrawFn, meter: Meter, hour: int, most: int) -> list[Window]:
+    """Draw windows of one reader in one hour: they do not overlap, may leave holes, and some are gaps."""
+    inside = st.one_of(st.integers(0, HOUR_MS), st.integers(0, 60).map(lambda minute: minute * 60_000))
+    cuts = sorted(draw(st.sets(inside, min_size=2, max_size=most + 1)))
+    windows = []
+    for start, end in pairwise(cuts):
+        kind = draw(st.sampled_from(["counter", "counter", "counter", "model", "gap", "hole"]))
+        key = {"meter": meter.key, "start_ms": hour * HOUR_MS + start, "end_ms": hour * HOUR_MS + end}
+        greatest = meter.max_power_mw * (end - start) // 1_000
+        if kind == "gap":
+            windows.append(
+                Window(**key, reason="read_failed", estimate_mj=draw(st.one_of(st.none(), st.integers(0, greatest))))
+            )
+        elif kind != "hole":
+            windows.append(Window(**key, energy_mj=draw(st.integers(0, greatest)), method=kind))
+    return windows
+
+
+@st.composite
+def uses_of(draw: st.DrawFn, window: Window) -> list[Use]:
+    """Draw claims on a window, which together may exceed it."""
+    uses = []
+    for run in draw(st.sets(st.sampled_from(RUNS), max_size=3)):
+        energy = draw(st.integers(0, window.energy_mj or 0))
+        time = draw(st.integers(0, window.end_ms - window.start_ms))
+        uses.append(
+            Use(
+                meter=window.meter,
+                start_ms=window.start_ms,
+                run=run,
+                energy_mj=energy,
+                static_mj=draw(st.integers(0, energy)),
+                time_ms=time,
+                active_ms=draw(st.integers(0, time)),
+                method="cpu_time",
+            )
+        )
+    return uses
+
+
+@st.composite
+def readers_of_meters(draw: st.DrawFn, hours: int, most_windows: int = 4) -> list[bytes]:
+    """Draw what one to three readers deliver about up to four meters in a few hours."""
+    batches = []
+    for number in range(draw(st.integers(1, 3))):
+        rank = draw(st.integers(0, 2))
+        machine = draw(st.sampled_from(MACHINES))
+        reader = Reader(reader=f"{draw(st.sampled_from('abAB'))}-{number}", machine=machine, boot="boot-1", rank=rank)
+        for sequence, meter in enumerate(
+            draw(st.lists(st.sampled_from(METERS), min_size=1, max_size=3, unique=True)), start=1
+        ):
+            facts: list[object] = [meter]
+            for hour in draw(st.sets(st.integers(0, hours - 1), min_size=1, max_size=2)):
+                for window in draw(windows_of(meter, FIRST_HOUR + hour, most_windows)):
+                    facts += [window, *draw(uses_of(window))]
+            batches.append(batch_of(reader, sequence, facts))
+    return batches
+
+
+@st.composite
+def factors(draw: st.DrawFn, hours: int, version: str) -> Factor:
+    """Draw a factor or price of any kind, whose validity may begin and end within an hour."""
+    kind = draw(st.sampled_from(sorted(FACTOR_UNITS)))
+    start = draw(instants(hours))
+    length = draw(st.one_of(st.none(), st.sampled_from([1, HOUR_MS // 2, HOUR_MS, 30 * HOUR_MS])))
+    return Factor(
+        kind=kind,
+        object=draw(st.sampled_from(OBJECTS[kind])),
+        provider=draw(st.sampled_from(["desk", "owid", "table"])),
+        valid_from_ms=start,
+        valid_to_ms=None if length is None else start + length,
+        version=version,
+        value=draw(FACTOR_VALUES[kind]),
+        unit=FACTOR_UNITS[kind],
+        fallback=draw(st.sampled_from(["exact", "country", "world"])),
+        source="drawn",
+        currency="EUR" if kind in {"tariff", "instance_price"} else "",
+    )
+
+
+@st.composite
+def desks(draw: st.DrawFn, hours: int, most_factors: int = 12) -> list[bytes]:
+    """Draw what people enter: sites, placements, and factors, one batch each so that they are learnt in that order."""
+    desk = Reader(reader="desk", rank=2, author="somebody")
+    facts: list[object] = []
+    for number in range(draw(st.integers(0, 3))):
+        site = draw(st.sampled_from(["site-1", "site-2"]))
+        zone = draw(st.sampled_from(["FR", "DE", ""]))
+        owned = draw(st.sampled_from(["owned", "colocated", "cloud"]))
+        facts.append(
+            Site(site=site, zone=zone, ownership=owned, valid_from_ms=draw(instants(hours)), version=f"s{number}")
+        )
+    for number in range(draw(st.integers(0, 3))):
+        machine, site = draw(st.sampled_from(MACHINES)), draw(st.sampled_from(["site-1", "site-2"]))
+        facts.append(Placement(machine=machine, site=site, valid_from_ms=draw(instants(hours)), version=f"p{number}"))
+    facts += [draw(factors(hours, f"f{number}")) for number in range(draw(st.integers(0, most_factors)))]
+    return [batch_of(desk, sequence, [fact]) for sequence, fact in enumerate(facts, start=1)]
+
+
+@st.composite
+def books(draw: st.DrawFn, hours: int = 2) -> Deliveries:
+    """Draw a book: what readers delivered, and what people entered before."""
+    return Deliveries(readers=tuple(draw(readers_of_meters(hours))), desk=tuple(draw(desks(hours))))
