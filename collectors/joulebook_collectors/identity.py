@@ -153,7 +153,7 @@ def _hardware_id(proc_root: str, sysfs_root: str) -> str:
 
 def _everyone_may_read(path: str) -> bool:
     try:
-        return bool(os.stat(path).st_mode & 0o004)  # noqa: PTH116 - pathlib costs more than half of what `import joulebook` may
+        return bool(os.stat(path).st_mode & 0o004)
     except OSError:
         return False
 

@@ -333,7 +333,7 @@ def _import_pynvml() -> Any:
 def why_no_driver(root: str = "/") -> str:
     """Return why NVML need not be tried here, or nothing where a driver and its library are found."""
     if os.name == "nt":
-        dll = os.path.join(os.environ.get("WINDIR", "C:/Windows"), "System32", "nvml.dll")  # noqa: PTH118 - no pathlib here
+        dll = os.path.join(os.environ.get("WINDIR", "C:/Windows"), "System32", "nvml.dll")
         return "" if _exists(dll) else DRIVER_MISSING
     if not any(_exists(f"{root}dev/{node}") for node in ("nvidiactl", "dxg")):
         return DRIVER_MISSING
@@ -346,7 +346,7 @@ def why_no_driver(root: str = "/") -> str:
 
 def _exists(path: str) -> bool:
     try:
-        os.stat(path)  # noqa: PTH116 - pathlib costs more than half of what `import joulebook` may
+        os.stat(path)
     except (OSError, ValueError):
         return False
     return True

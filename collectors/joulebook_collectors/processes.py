@@ -94,7 +94,7 @@ def parse_stat(text: bytes, milliseconds_per_tick: int = 10) -> ProcessState | N
     """
     head, bracket, tail = text.rpartition(b")")
     fields = tail.split()
-    if not bracket or len(fields) < 20 or fields[0].decode("ascii", "replace") in _GONE:
+    if not bracket or len(fields) < 21 or fields[0].decode("ascii", "replace") in _GONE:
         return None
     try:
         return ProcessState(
@@ -121,7 +121,7 @@ def all_processes(proc_root: str = "/proc") -> dict[int, ProcessState]:
 
         return portable.all_processes()
     try:
-        names = os.listdir(proc_root)  # noqa: PTH208 - pathlib costs more than half of what `import joulebook` may
+        names = os.listdir(proc_root)
     except OSError:
         return {}
     states = (process_state(int(name), proc_root) for name in names if name.isdecimal())
@@ -205,7 +205,7 @@ def host_memory(proc_root: str = "/proc") -> HostMemory | None:
 def sees_host_pids(proc_root: str = "/proc") -> bool:
     """Tell whether pids here are the host's own, as drivers name them; in a container's namespace they are not to be compared."""
     try:
-        return os.readlink(f"{proc_root}/self/ns/pid") == HOST_PID_NAMESPACE  # noqa: PTH115 - as above
+        return os.readlink(f"{proc_root}/self/ns/pid") == HOST_PID_NAMESPACE
     except OSError:
         return not LINUX
 

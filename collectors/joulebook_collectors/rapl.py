@@ -160,7 +160,7 @@ def _mirrored_dies(meters: dict[str, RaplMeter], pause: Callable[[float], object
 def _zones(base: str) -> list[str]:
     """Return the zones of the control type intel-rapl, in order; intel-rapl-mmio shows the same packages and is passed over."""
     try:
-        return sorted(name for name in os.listdir(base) if name.startswith("intel-rapl:"))  # noqa: PTH208 - no pathlib here
+        return sorted(name for name in os.listdir(base) if name.startswith("intel-rapl:"))
     except OSError:
         return []
 

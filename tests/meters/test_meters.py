@@ -1,0 +1,274 @@
+"""Which meters a machine has: each joule by one of them, and what is said of the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import fake_nvml
+from helpers.fake_nvml import FakeGpu, FakeNvml
+from helpers.machines import POWERCAP, Machine, as_nobody
+
+from joulebook_collectors.diagnosis import RAPL_REMEDY, Finding, diagnose
+from joulebook_collectors.meter import Absent, CounterValue, NoData
+from joulebook_collectors.meters import FoundMeters, find_meters
+from joulebook_ledger.core.records import Meter as MeterRecord
+
+Recorded = Callable[[str], Machine]
+
+
+def found_on(machine: Machine, *gpus: FakeGpu, pause: Callable[[float], object] = lambda _: None) -> FoundMeters:
+    """Return the meters of a recorded machine, with these GPUs in it."""
+    return find_meters(
+        boot="boot",
+        sysfs_root=machine.sysfs_root,
+        proc_root=machine.proc_root,
+        root=machine.root,
+        library=FakeNvml(*gpus) if gpus else None,
+        pause=pause,
+    )
+
+
+def domains(found: FoundMeters) -> list[str]:
+    """Return the domains that count."""
+    return [meter.description.domain for meter in found.meters]
+
+
+def findings(machine: Machine, found: FoundMeters) -> dict[str, Finding]:
+    """Return what doctor would say, by the meter's name."""
+    said = diagnose(found, sysfs_root=machine.sysfs_root, proc_root=machine.proc_root)
+    return {finding.name: finding for finding in said}
+
+
+def test_a_server_with_sensors_needs_no_model(machine: Recorded) -> None:
+    """Two packages, their dram, a GPU."""
+    found = found_on(machine("two_xeons"), FakeGpu())
+    assert domains(found) == ["gpu", "package-0", "package-1", "package-0-dram", "package-1-dram"]
+    assert [gpu.description.device for gpu in found.gpus] == ["GPU-11111111-aaaa-bbbb-cccc-dddddddddddd"]
+
+
+def test_a_machine_without_sensors_is_modelled(machine: Recorded) -> None:
+    """Processor and memory, by models that say so."""
+    found = found_on(machine("virtual_machine"))
+    assert domains(found) == ["cpu-model", "dram-model"]
+    assert {meter.description.method for meter in found.meters} == {"model"}
+
+
+def test_a_package_without_dram_has_modelled_memory(machine: Recorded) -> None:
+    """As client processors and AMD's do."""
+    assert domains(found_on(machine("laptop"))) == ["package-0", "dram-model"]
+
+
+def test_a_counter_that_is_forbidden_is_stood_in_for(machine: Recorded) -> None:
+    """The model counts, never both, and the reason is kept."""
+    laptop = machine("laptop")
+    with as_nobody():
+        found = found_on(laptop)
+    assert domains(found) == ["cpu-model", "dram-model"]
+    assert Absent("RAPL package-0", "cpu", "permission_denied") in found.absent
+
+
+def test_one_socket_that_fails_does_not_bring_in_the_model(machine: Recorded) -> None:
+    """It would count the other socket twice: the failing one's time is a gap."""
+    server = machine("two_xeons")
+    server.break_file(f"{POWERCAP}/intel-rapl:1/energy_uj")
+    found = found_on(server)
+    assert "cpu-model" not in domains(found)
+    assert [meter.read() for meter in found.meters if meter.description.domain == "package-1"] == [
+        NoData("read_failed")
+    ]
+
+
+def test_a_mirrored_die_counts_once(machine: Recorded) -> None:
+    """Found with the other meters too."""
+    tower = machine("threadripper")
+    assert domains(found_on(tower)) == ["package-0-die-0", "dram-model"]
+
+
+def test_memory_of_unknown_size_is_not_modelled(machine: Recorded) -> None:
+    """Nothing is guessed."""
+    guest = machine("virtual_machine")
+    guest.remove("proc/meminfo")
+    found = found_on(guest)
+    assert domains(found) == ["cpu-model"]
+    assert Absent("memory", "dram", "not_found") in found.absent
+
+
+@pytest.mark.parametrize("name", ["two_xeons", "laptop", "threadripper", "two_dies", "virtual_machine", "arm_board"])
+def test_every_meter_is_one_the_books_take(machine: Recorded, name: str) -> None:
+    """Its description makes a record, two looks make the same, and every reading is a counter."""
+    recorded = machine(name)
+    found = found_on(recorded, FakeGpu())
+    described = [meter.description for meter in found.meters]
+    keys = {record_of(description) for description in (*described, found.time)}
+    assert len(keys) == len(described) + 1
+    assert described == [meter.description for meter in found_on(recorded, FakeGpu()).meters]
+    assert all(isinstance(meter.read(), CounterValue) for meter in found.meters)
+    assert all(description.max_power_mw > 0 for description in described)
+
+
+def record_of(description: object) -> str:
+    """Return the id of the record a description makes."""
+    names = ("device", "domain", "component", "boundary", "role", "max_power_mw", "label")
+    return MeterRecord(**{name: getattr(description, name) for name in names}).key
+
+
+def test_the_time_of_a_machine_belongs_to_its_boot(machine: Recorded) -> None:
+    """It draws nothing."""
+    time = found_on(machine("laptop")).time
+    assert (time.device, time.domain, time.component, time.max_power_mw) == ("boot", "time", "time", 0)
+
+
+def test_closing_closes_all(machine: Recorded) -> None:
+    """Afterwards every meter says so."""
+    found = found_on(machine("two_xeons"), FakeGpu())
+    found.close()
+    assert {meter.read() for meter in found.meters} == {NoData("closed")}
+
+
+def test_doctor_gives_the_rule_that_opens_the_counter(machine: Recorded) -> None:
+    """Ready to copy."""
+    laptop = machine("laptop")
+    with as_nobody():
+        said = findings(laptop, found_on(laptop))
+    assert said["RAPL package-0"].remedy == RAPL_REMEDY
+    assert 'KERNEL=="intel-rapl:*"' in RAPL_REMEDY
+    assert not said["RAPL package-0"].is_present
+
+
+def test_doctor_shows_what_counts_and_what_it_shows(machine: Recorded) -> None:
+    """Label, greatest power, the reading of now."""
+    server = machine("two_xeons")
+    said = findings(server, found_on(server, FakeGpu()))
+    assert said["gpu gpu"] == Finding(
+        name="gpu gpu",
+        component="gpu",
+        is_present=True,
+        method="counter",
+        detail="NVIDIA H200, at most 700 W; counter at 123,456.789 J",
+    )
+    assert said["RAPL intel-rapl:2 psys"].reason == "covered_by_another"
+
+
+def test_doctor_says_what_a_model_is_worth(machine: Recorded) -> None:
+    """And how to a better one, where there is a way: not in a virtual machine."""
+    laptop = machine("laptop")
+    with as_nobody():
+        model = findings(laptop, found_on(laptop))["cpu cpu-model"]
+    assert "± 35 %" in model.why
+    assert "joulebook[codecarbon]" in model.remedy
+
+
+def test_doctor_knows_nothing_better_for_a_virtual_machine(machine: Recorded) -> None:
+    """A guest has no counters and no TDP of its own."""
+    guest = machine("virtual_machine")
+    said = findings(guest, found_on(guest))
+    assert not said["cpu cpu-model"].remedy
+    assert "virtual machine" in said["RAPL"].why
+
+
+def test_doctor_tells_a_missing_driver_from_a_missing_card(machine: Recorded) -> None:
+    """A card on the bus wants a driver; no card wants nothing."""
+    server = machine("two_xeons")
+    assert not findings(server, found_on(server))["NVML"].remedy
+    server.write("sys/bus/pci/devices/0000:3b:00.0/vendor", "0x10de\n")
+    server.write("sys/bus/pci/devices/0000:3b:00.0/class", "0x030200\n")
+    assert "nvidia-smi" in findings(server, found_on(server))["NVML"].remedy
+
+
+def test_doctor_says_that_a_gpu_is_lost(machine: Recorded) -> None:
+    """It is there, so its time is a gap, and there is something to do."""
+    server = machine("two_xeons")
+    gpu = FakeGpu()
+    found = found_on(server, gpu)
+    gpu.errors["nvmlDeviceGetTotalEnergyConsumption"] = fake_nvml.GPU_IS_LOST
+    said = findings(server, found)["gpu gpu"]
+    assert (said.is_present, said.reason) == (True, "device_lost")
+    assert "--gpu-reset" in said.remedy
+
+
+def test_doctor_says_where_pids_are_hidden(machine: Recorded) -> None:
+    """A container of its own pid namespace cannot tell who used a GPU."""
+    server = machine("two_xeons")
+    assert findings(server, found_on(server, FakeGpu()))["processes of GPUs"].reason == "other_pid_namespace"
+    assert "processes of GPUs" not in findings(server, found_on(server))
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 4, 6, 9, 12, 13, 15, 18, 999])
+def test_every_reason_of_a_driver_has_words(machine: Recorded, code: int) -> None:
+    """A sentence for each, whatever the driver says."""
+    server = machine("two_xeons")
+    found = find_meters(
+        boot="b",
+        sysfs_root=server.sysfs_root,
+        proc_root=server.proc_root,
+        root=server.root,
+        library=FakeNvml(FakeGpu(), errors={"nvmlInit": code}),
+    )
+    assert findings(server, found)["NVML"].why
+
+
+HEAVY = [
+    "asyncio",
+    "codecarbon",
+    "collections",
+    "ctypes",
+    "dataclasses",
+    "enum",
+    "hashlib",
+    "importlib.metadata",
+    "inspect",
+    "json",
+    "logging",
+    "multiprocessing",
+    "numpy",
+    "pathlib",
+    "psutil",
+    "pynvml",
+    "re",
+    "socket",
+    "sqlite3",
+    "sqlalchemy",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "typing",
+    "uuid",
+]
+LIGHT = ["identity", "meter", "meters", "modelled", "nvml", "portable", "processes", "rapl", "visibility"]
+
+
+def test_measuring_loads_nothing_heavy(machine: Recorded, tmp_path: Path) -> None:
+    """In a fresh process: importing all meters, finding those of a machine and reading them."""
+    server = machine("two_xeons")
+    program = tmp_path / "measure.py"
+    program.write_text(
+        "import sys\n"
+        f"import {', '.join(f'joulebook_collectors.{name}' for name in LIGHT)}\n"
+        "from joulebook_collectors import identity, meters, processes\n"
+        f"roots = dict(sysfs_root={server.sysfs_root!r}, proc_root={server.proc_root!r})\n"
+        "identity.machine_id(**roots)\n"
+        f"found = meters.find_meters(boot=identity.boot_id(), root={server.root!r}, **roots)\n"
+        "[meter.read() for meter in found.meters]\n"
+        "processes.tree_of(1, processes.all_processes())\n"
+        "print(len(found.meters), *sys.modules)\n"
+    )
+    search = [entry for entry in sys.path if "collectors" in entry]
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-S",
+            "-I",
+            "-c",
+            f"import sys; sys.path[:0] = {search!r}; exec(open({str(program)!r}).read())",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    count, *loaded = ran.stdout.split()
+    assert count == "4"
+    assert sorted(set(loaded) & set(HEAVY)) == []
