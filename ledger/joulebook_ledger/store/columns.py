@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Integer, Text
 from sqlmodel import Field, SQLModel
 
 # SQLite knows one integer of up to 64 bits, and only a column declared INTEGER can be its rowid. PostgreSQL sorts texts by the
@@ -25,6 +25,11 @@ def whole(**options: Any) -> Any:
 def words(**options: Any) -> Any:
     """Return a column of texts, sorted by their bytes."""
     return Field(sa_type=WORDS, **options)
+
+
+def sealed_by_a_link() -> ForeignKeyConstraint:
+    """Return the deferred key that lets no commit go without its link."""
+    return ForeignKeyConstraint(["link"], ["link.sequence"], deferrable=True, initially="DEFERRED")
 
 
 class Amounts(SQLModel):

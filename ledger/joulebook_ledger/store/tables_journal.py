@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import SQLModel
 
-from joulebook_ledger.store.columns import KEYED, STRICT, Amounts, whole, words
-
-
-def _sealed_by_a_link() -> ForeignKeyConstraint:
-    """Return the deferred key that lets no commit go without its link."""
-    return ForeignKeyConstraint(["link"], ["link.sequence"], deferrable=True, initially="DEFERRED")
+from joulebook_ledger.store.columns import KEYED, STRICT, Amounts, sealed_by_a_link, whole, words
 
 
 class Entry(Amounts, table=True):
@@ -22,7 +17,7 @@ class Entry(Amounts, table=True):
     __table_args__ = (
         UniqueConstraint("source", "day", "revision", name="entry_key"),
         CheckConstraint("number > 0", name="entry_number"),
-        _sealed_by_a_link(),
+        sealed_by_a_link(),
         Index("entry_link", "link"),
         Index("entry_period", "period", "day"),
         STRICT,
@@ -65,7 +60,7 @@ class MonthClose(SQLModel, table=True):
     """A sealed month; `owed` is what was missing, as canonical JSON."""
 
     __tablename__: ClassVar[Any] = "month_close"
-    __table_args__ = (_sealed_by_a_link(), CheckConstraint("month > 0", name="month_close_month"), STRICT)
+    __table_args__ = (sealed_by_a_link(), CheckConstraint("month > 0", name="month_close_month"), STRICT)
     month: int = whole(primary_key=True, sa_column_kwargs={"autoincrement": False})
     closed_ms: int = whole()
     tolerance_ppm: int = whole()

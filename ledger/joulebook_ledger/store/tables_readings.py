@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import SQLModel
 
-from joulebook_ledger.store.columns import KEYED, STRICT, whole, words
+from joulebook_ledger.store.columns import KEYED, STRICT, sealed_by_a_link, whole, words
 
 _BY_DAY = {**KEYED, "postgresql_partition_by": "RANGE (start_ms)"}
 
@@ -41,7 +41,7 @@ class SealedReceipt(SQLModel, table=True):
     """Which link put a receipt into the chain."""
 
     __tablename__: ClassVar[Any] = "sealed_receipt"
-    __table_args__ = (Index("sealed_receipt_link", "link"), KEYED)
+    __table_args__ = (sealed_by_a_link(), Index("sealed_receipt_link", "link"), KEYED)
     receipt: int = whole(primary_key=True, foreign_key="receipt.number")
     link: int = whole()
 
