@@ -1,0 +1,71 @@
+"""Is the service alive, is the book in reach, does it prove itself?"""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
+
+from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
+from joulebook_ledger.bodies import VerifyBody
+from joulebook_ledger.core.refusals import JoulebookError, Unavailable
+
+router = APIRouter(tags=["checks"])
+_LOG = logging.getLogger("joulebook.service")
+
+
+class StateBody(TypedDict):
+    """One word: alive or ready."""
+
+    status: str
+
+
+@router.get("/healthz", operation_id="isAlive", summary="Is the service alive?", responses={200: {"model": StateBody}})
+async def is_alive() -> Response:
+    """Say that the service answers; the book is not touched."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get(
+    "/readyz",
+    operation_id="isReady",
+    summary="Is the book in reach?",
+    responses={200: {"model": StateBody}, **problems(503)},
+)
+def is_ready(request: Request) -> Response:
+    """Say whether the database answers and has the schema of this version; why not is said in the log only."""
+    try:
+        request.app.state.check_ready()
+    except JoulebookError as error:
+        _LOG.warning("event=not_ready reason=%s", error)
+        raise Unavailable("the book is not in reach: the log of the service says why") from None
+    return JSONResponse({"status": "ready"})
+
+
+@router.get(
+    "/v1/verify",
+    operation_id="verifyBook",
+    summary="Prove the book against itself",
+    responses={200: {"model": VerifyBody}, **problems(401, 422, 503)},
+    dependencies=PAGE_DEPENDENCIES,
+)
+def verify_book(book: Book) -> Response:
+    """Return each check with what it found first, and what no check can prove."""
+    return JSONResponse(book.verify())
+
+
+@router.get(
+    "/v1/snapshot",
+    operation_id="getSnapshot",
+    summary="What a machine needs to price its own runs",
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(401, 422, 503)},
+    dependencies=PAGE_DEPENDENCIES,
+)
+def get_snapshot(
+    book: Book, machine: Annotated[str, Query(description="Id of the machine, as its reader names it.")]
+) -> Response:
+    """Return the factors, prices and placement of a machine, for footprints away from the book."""
+    return Response(book.snapshot(machine), media_type="application/json")

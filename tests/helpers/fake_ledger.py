@@ -1,0 +1,129 @@
+"""A ledger in memory that fulfils the protocol: it keeps whole batches, remembers what it was asked, and answers samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
+from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
+from joulebook_ledger.queries import RESOURCES, RankQuery, ReportQuery, RunsQuery
+
+RUN = "01jd0000000000000000000000"
+
+
+class FakeLedger:
+    """A book of one run.
+
+    Attributes:
+        delivered: Batches that were stored, by (reader, sequence).
+        asked: Every question, in order.
+        failure: Raised by the next question, where set.
+        booked: How often booking was asked for.
+    """
+
+    def __init__(self) -> None:
+        self.delivered: dict[tuple[str, int], bytes] = {}
+        self.asked: list[Any] = []
+        self.failure: Exception | None = None
+        self.booked = 0
+
+    @property
+    def name(self) -> str:
+        """What a person would call it."""
+        return "fake"
+
+    def deliver(self, batch: bytes) -> Answer:
+        """Keep a batch as a whole; items that are no facts are refused."""
+        self._hear("deliver")
+        content = decode_batch(batch)
+        key = (content.reader.reader, content.sequence)
+        word = "already_stored" if key in self.delivered else "stored"
+        self.delivered[key] = batch
+        counts: Counter[str] = Counter()
+        exceptions = []
+        for item in content.items:
+            if isinstance(item.fact, Rejected):
+                reason, detail = item.fact.reason, item.fact.detail
+                exceptions.append(
+                    Outcome(kind=item.kind, index=item.index, outcome="refused", reason=reason, detail=detail)
+                )
+            counts["refused" if isinstance(item.fact, Rejected) else word] += 1
+        return Answer(counts=counts, exceptions=tuple(exceptions))
+
+    def book(self) -> int:
+        """Count the booking."""
+        self._hear("book")
+        self.booked += 1
+        return 0
+
+    def runs(self, query: RunsQuery) -> RunsBody:
+        """Return the one run."""
+        self._hear(query)
+        return {"items": [run_body()], "next_cursor": None}
+
+    def run(self, run: str) -> RunBody:
+        """Return the one run by a prefix of its id."""
+        self._hear(("run", run))
+        if not RUN.startswith(run):
+            raise NotFound(f"no run {run!r}: the nearest is {RUN}")
+        return run_body()
+
+    def report(self, query: ReportQuery) -> ReportBody:
+        """Return a report of one row."""
+        self._hear(query)
+        return {
+            "from_month": "2026-11", "to_month": "2026-11", "by": list(query.by), "basis": query.basis, "idle": query.idle, "link": 3,
+            "head": "ab" * 32, "as_of": None, "booked_until": "2026-11-22T10:00:00.000Z", "rows": [{"model": "m", "energy_kwh": 0.1}],
+            "total": {"energy_kwh": 0.1 + 0.2}, "adjustments": [], "machines": [], "notes": [],
+        }  # fmt: skip
+
+    def rank(self, query: RankQuery) -> RankBody:
+        """Return an empty ranking."""
+        self._hear(query)
+        if query.per not in RESOURCES:
+            raise BadInput(f"per {query.per!r} is none of: {', '.join(RESOURCES)}")
+        return {
+            "task": query.task, "score": query.score, "per": query.per, "stage": query.stage, "split": query.split,
+            "lower_is_better": False, "rows": [], "excluded": [], "notes": [],
+        }  # fmt: skip
+
+    def why(self, figure: str) -> WhyBody:
+        """Return a tree of one node."""
+        self._hear(("why", figure))
+        return {"figure": figure, "value": "0.1", "unit": "kWh", "tree": {"text": "one reading", "children": []}}
+
+    def verify(self) -> VerifyBody:
+        """Return a clean bill."""
+        self._hear("verify")
+        checks = [{"name": "links", "ok": True, "detail": ""}]
+        return {"ok": True, "checks": checks, "link": 3, "head": "ab" * 32, "cannot_prove": "nothing"}  # type: ignore[typeddict-item]
+
+    def snapshot(self, machine: str) -> bytes:
+        """Return a small text."""
+        self._hear(("snapshot", machine))
+        return b'{"factors":[]}'
+
+    def close(self) -> None:
+        """Remember it."""
+        self.asked.append("close")
+
+    def _hear(self, question: object) -> None:
+        self.asked.append(question)
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+
+class Secretive(JoulebookError):
+    """An error of no known kind, with a text that nobody outside may read."""
+
+
+def run_body() -> RunBody:
+    """Return the one run."""
+    return {
+        "run": RUN, "status": "finished", "started_at": "2026-11-22T10:00:00.000Z", "ended_at": "2026-11-22T10:01:00.000Z",
+        "labels": {"model": "m"}, "facts": {}, "hosts": ["h"], "scores": [], "footprint": {"energy_kwh": 0.1, "cost": "0.02"},
+        "provisional": False,
+    }  # fmt: skip
