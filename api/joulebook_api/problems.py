@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:joulebook:problem:"
-RETRY_AFTER_SECONDS = 5
+RETRY_AFTER_SECONDS = 2
 LONGEST_ECHO = 200
 _LOG = logging.getLogger("joulebook.service")
 _NAMES = {

@@ -1,0 +1,315 @@
+"""The ledger behind a service, asked over HTTP: the same protocol as the book on this machine.
+
+Every request may be sent again, since facts count once however often they arrive. So a service that is restarting costs a moment
+and no facts; where it stays away, the answer is `Unavailable`, and the sender keeps what it has.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlsplit
+
+from joulebook_ledger.core.periods import month_text
+from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
+from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import httpx2
+    import tenacity
+
+    from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+
+    Parameters = list[tuple[str, str]]
+
+TIMEOUT_SECONDS = 60.0
+CONNECT_SECONDS = 5.0
+VERIFY_SECONDS = 3600.0
+PATIENCE_SECONDS = 8.0
+ATTEMPTS = 4
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_ECHO = 300
+PROBLEM_PREFIX = "urn:joulebook:problem:"
+_AGAIN_LATER = frozenset({429, 502, 503})
+_OF_THE_WAY = frozenset({401, 403, 421})
+_PLAIN_BAD_INPUT = frozenset({"bad-input", "bad-parameter", "wrong-content-type"})
+
+
+class HttpLedger:
+    """A book behind a service. Its methods raise what the book itself would, and `Unavailable` for all that lies between.
+
+    No redirect is followed and the token goes to the one address given. May be used by several threads.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, timeout_seconds: float = TIMEOUT_SECONDS, patience_seconds: float = PATIENCE_SECONDS,
+        sleep: Callable[[float], None] = time.sleep, transport: httpx2.BaseTransport | None = None,
+    ) -> None:  # fmt: skip
+        """Make a client; nothing is sent yet.
+
+        Args:
+            url: Address of the service, http or https.
+            token: Secret of the service.
+            timeout_seconds: Longest silence of the service within one request.
+            patience_seconds: Longest time to spend on waiting before another attempt.
+            sleep: Waits so many seconds; an event's `wait` lets a thread be stopped meanwhile.
+            transport: Another way than the network, for tests.
+        """
+        import httpx2
+
+        self._url = checked_url(url)
+        self._patience_seconds = patience_seconds
+        self._sleep = sleep
+        self._timeout = httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds))
+        self._client = httpx2.Client(
+            headers={"Authorization": f"Bearer {_checked_token(token)}", "User-Agent": "joulebook", "Accept-Encoding": "identity"},
+            follow_redirects=False,
+            timeout=self._timeout,
+            transport=transport,
+            # A proxy of the environment must not see the token of a service on this machine.
+            trust_env=not _is_loopback(self._url),
+        )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """The address of the service; it holds no secret."""
+        return self._url
+
+    def __repr__(self) -> str:
+        """Return a text without the token."""
+        return f"HttpLedger({self._url!r})"
+
+    def deliver(self, batch: bytes) -> Answer:
+        """Store the facts of a batch and say what became of each item; a batch sent again changes nothing."""
+        from joulebook_ledger.answers import answer_of
+
+        if len(batch) > LARGEST_BATCH_BYTES:
+            raise Malformed(f"a batch has at most {LARGEST_BATCH_BYTES} bytes, not {len(batch)}: send it in parts")
+        body = self._body("POST", "/v1/facts", content=batch)
+        try:
+            return answer_of(body)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Unavailable(f"{self._url} answers a batch as no Joulebook service does: {_WHICH_URL}") from None
+
+    def book(self) -> int:
+        """Return 0: a service keeps its books up to date by itself."""
+        return 0
+
+    def runs(self, query: RunsQuery) -> RunsBody:
+        """Return a page of runs."""
+        parameters = [("sort", query.sort), ("limit", str(query.limit)), ("cursor", query.cursor)]
+        for name, value in query.labels.items():
+            is_tag = name.startswith("tag:")
+            parameters.append(("tag", f"{name.removeprefix('tag:')}={value}") if is_tag else (name, value))
+        return cast("RunsBody", self._body("GET", "/v1/runs", parameters))
+
+    def run(self, run: str) -> RunBody:
+        """Return one run by id, unique prefix, or "" for the last one."""
+        return cast("RunBody", self._body("GET", f"/v1/runs/{_path_part(run or 'last')}"))
+
+    def report(self, query: ReportQuery) -> ReportBody:
+        """Return a report."""
+        parameters = [
+            ("from", month_text(query.from_month)), ("to", month_text(query.to_month)), ("by", ",".join(query.by)),
+            ("basis", query.basis), ("idle", query.idle), ("as_of", query.as_of),
+        ]  # fmt: skip
+        return cast("ReportBody", self._body("GET", "/v1/reports", parameters))
+
+    def rank(self, query: RankQuery) -> RankBody:
+        """Return a ranking."""
+        parameters = [
+            ("task", query.task), ("score", query.score), ("per", query.per), ("stage", query.stage), ("split", query.split),
+            ("best", "true" if query.best else ""), *(("min", f"{name}={value}") for name, value in query.least.items()),
+        ]  # fmt: skip
+        return cast("RankBody", self._body("GET", "/v1/rank", parameters))
+
+    def why(self, figure: str) -> WhyBody:
+        """Return the derivation of a figure."""
+        return cast("WhyBody", self._body("GET", "/v1/why", [("figure", figure)]))
+
+    def verify(self) -> VerifyBody:
+        """Prove the book against itself; on a large book that takes minutes."""
+        return cast("VerifyBody", self._body("GET", "/v1/verify", silence_seconds=VERIFY_SECONDS))
+
+    def snapshot(self, machine: str) -> bytes:
+        """Return what a machine needs to price its own runs."""
+        return self._ask("GET", "/v1/snapshot", [("machine", machine)])
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._client.close()
+
+    def _body(
+        self, method: str, path: str, parameters: Parameters | None = None, *, content: bytes | None = None,
+        silence_seconds: float | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        answer = self._ask(method, path, parameters, content=content, silence_seconds=silence_seconds)
+        body = _json_object(answer)
+        if body is None:
+            raise Unavailable(f"{self._url} answers {path} as no Joulebook service does: {_WHICH_URL}")
+        return body
+
+    def _ask(
+        self, method: str, path: str, parameters: Parameters | None = None, *, content: bytes | None = None,
+        silence_seconds: float | None = None,
+    ) -> bytes:  # fmt: skip
+        import httpx2
+        import tenacity
+
+        timeout = self._timeout if silence_seconds is None else httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS)
+        try:
+            request = self._client.build_request(
+                method,
+                self._url + path,
+                params=[(name, value) for name, value in parameters or [] if value],
+                content=content,
+                headers={"Content-Type": "application/json"} if content is not None else {},
+                timeout=timeout,
+            )
+        except (httpx2.InvalidURL, UnicodeEncodeError) as error:
+            raise BadInput(f"a value cannot be part of an address: {str(error)[:LONGEST_ECHO]}") from None
+        backoff = tenacity.wait_random_exponential(FIRST_WAIT_SECONDS, max=self._patience_seconds)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_AgainLater),
+            stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._patience_seconds),
+            wait=lambda state: backoff(state) + _asked_wait(state),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._send, request)
+        except _AgainLater as error:
+            raise Unavailable(str(error)) from None
+
+    def _send(self, request: httpx2.Request) -> bytes:
+        import httpx2
+
+        try:
+            response = self._client.send(request)
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout):
+            seconds = request.extensions["timeout"]["read"]
+            raise Unavailable(f"{self._url} said nothing for {seconds:g} seconds: {_NOTHING_LOST}") from None
+        except httpx2.TransportError as error:
+            reason = f"{type(error).__name__}: {str(error)[:LONGEST_ECHO]}".rstrip(": ")
+            raise _AgainLater(f"{self._url} does not answer ({reason}): {_START_IT}; {_NOTHING_LOST}") from None
+        if response.status_code == 200:
+            return response.content
+        raise self._error_of(response)
+
+    def _error_of(self, response: httpx2.Response) -> Exception:
+        """Return what an answer other than 200 means to the one who asked."""
+        status, problem = response.status_code, _json_object(response.content) or {}
+        detail = str(problem.get("detail", ""))
+        kind = str(problem.get("type", ""))
+        if status in _AGAIN_LATER:
+            said = detail or f"answers {status}"
+            return _AgainLater(f"{self._url}: {said}; {_NOTHING_LOST}", _retry_after(response.headers))
+        if 300 <= status < 400:
+            place = response.headers.get("location", "")[:LONGEST_ECHO]
+            return Unavailable(f"{self._url} sends on to {place!r}, where the token is not sent: {_WHICH_URL}")
+        if not kind.startswith(PROBLEM_PREFIX):
+            return Unavailable(f"{self._url} answers {status}, and not as a Joulebook service does: {_WHICH_URL}")
+        name = kind.removeprefix(PROBLEM_PREFIX)
+        if status == 401:
+            return Unavailable(f"{self._url} does not know this token: {_WHICH_TOKEN}; {_NOTHING_LOST}")
+        if status in _OF_THE_WAY or status >= 500 or name in {"no-such-page", "method-not-allowed"}:
+            request_id = problem.get("request_id", "")
+            return Unavailable(f"{self._url}: {detail} (status {status}, request {request_id}); {_NOTHING_LOST}")
+        return _bad_input(name, detail)
+
+
+class _AgainLater(Exception):
+    """What went wrong may go right in a moment."""
+
+    def __init__(self, text: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(text)
+        self.wait_seconds = wait_seconds
+
+
+_NOTHING_LOST = "nothing is lost, what was measured stays in the spool"
+_START_IT = "start it with `joulebook serve`, or check JOULEBOOK_LEDGER"
+_WHICH_URL = "set JOULEBOOK_LEDGER to the address of the service itself"
+_WHICH_TOKEN = "set JOULEBOOK_API_KEY or JOULEBOOK_API_KEY_FILE to the one in the service's JOULEBOOK_HOME/token"  # noqa: S105 - a sentence
+
+
+def checked_url(url: str) -> str:
+    """Return the address of a service without a slash at its end.
+
+    Raises:
+        BadInput: No http address, or one that holds a secret, which would end in logs.
+    """
+    try:
+        parts = urlsplit(url)
+        has_secret = "@" in parts.netloc
+        good = (
+            parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+            and url.isascii()
+            and " " not in url
+        )
+    except ValueError:
+        has_secret, good = "@" in url, False
+    if has_secret:
+        raise BadInput(f"the address of a service holds no user or password: {_WHICH_TOKEN}")
+    if not good or parts.query or parts.fragment:
+        raise BadInput(f"{url[:LONGEST_ECHO]!r} is no address of a service: write it as http://127.0.0.1:8700")
+    return url.rstrip("/")
+
+
+def _checked_token(token: str) -> str:
+    """Return the token; one that cannot stand in a header is refused and not shown."""
+    if not token:
+        raise BadInput(f"no token for the service: {_WHICH_TOKEN}")
+    if not all("!" <= character <= "~" for character in token):
+        raise BadInput(f"the token for the service holds a character that no token has: {_WHICH_TOKEN}")
+    return token
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _path_part(text: str) -> str:
+    """Return a text as one part of a path; dots are written out, since `..` would lead to another page."""
+    return quote(text, safe="", errors="surrogatepass").replace(".", "%2E")
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _asked_wait(state: tenacity.RetryCallState) -> float:
+    """Return the seconds that the service asked to wait before the next attempt."""
+    error = state.outcome.exception() if state.outcome else None
+    return error.wait_seconds if isinstance(error, _AgainLater) else 0.0
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a service asks to wait; a date, which needs a clock, counts as not said."""
+    text = headers.get("retry-after", "").strip()
+    return float(text[:9]) if text.isascii() and text.isdigit() else 0.0
+
+
+def _bad_input(name: str, detail: str) -> BadInput:
+    if name in {"malformed-batch", "too-large"}:
+        return Malformed(detail)
+    if name == "not-found":
+        return NotFound(detail)
+    if name in _PLAIN_BAD_INPUT:
+        return BadInput(detail)
+    return Refused(name.replace("-", "_"), detail)
