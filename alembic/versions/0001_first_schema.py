@@ -43,7 +43,7 @@ KEYED = {
     "meter_window": "meter start_ms# reader | end_ms# energy_mj#? method reason estimate_mj#? receipt#",
     "meter_use": "meter start_ms# reader run | energy_mj# static_mj# time_ms# active_ms# method receipt#",
     "correction": "voided_table voided_key | reason author receipt#",
-    "refused_fact": "reader sequence# kind position# content | outcome reason detail received_ms#",
+    "refused_fact": "reader sequence# kind position# digest | content outcome reason detail received_ms#",
     "archive_manifest": "day# | place windows# uses# digest archived_ms#",
     "run_event": "run event | kind at_ms# labels status facts receipt#",
     "score": "run score | name value at_ms# step#? split unit lower_is_better#? receipt#",

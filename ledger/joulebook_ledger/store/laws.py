@@ -39,7 +39,7 @@ FACTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "correction": (("voided_table", "voided_key"),),
     "restatement": (("restatement",),),
     "allocation": (("market", "year", "version"),),
-    "refused_fact": (("reader", "sequence", "kind", "position", "content"),),
+    "refused_fact": (("reader", "sequence", "kind", "position", "digest"),),
     "archive_manifest": (("day",),),
     "book_setting": (("name",),),
 }

@@ -48,10 +48,8 @@ def migrate(url: str) -> Path | None:
     finally:
         engine.dispose()
     if copy is not None:
-        print(
-            f"joulebook: the book was brought from schema {schema} to {NEWEST}; the old one is kept in {copy}",
-            file=sys.stderr,
-        )
+        said = f"joulebook: the book was brought from schema {schema} to {NEWEST}; the old one is kept in {copy}"
+        sys.stderr.write(said + "\n")
     return copy
 
 

@@ -1,0 +1,56 @@
+"""Marks of what is due: added by whoever stores facts, expanded and deleted by the booker, who deletes exactly those it saw (CORE §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.periods import day_of
+from joulebook_ledger.core.resolution import SITE_KINDS, ZONE_KINDS
+from joulebook_ledger.store import bulk
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+CAUSES = ("first", "late", "correction", "factor", "bill", "allocation", "restatement")
+"""Of several causes the last in this order is named."""
+OF_READINGS = ("first", "late", "correction")
+"""Causes for which the hours are made again from the windows; for any other the hours stand and only their price changes."""
+SOURCE, MACHINE, SITE, ZONE, CHAIN = "source", "machine", "site", "zone", "chain"
+LAST_DAY = 1_000_000
+"""A day far beyond any book: a mark without an end."""
+
+
+class Mark(NamedTuple):
+    """All sources of a scope are due on the days first_day to last_day."""
+
+    scope: str
+    object: str
+    first_day: int
+    last_day: int
+    cause: str
+
+
+RECEIPT = Mark(CHAIN, "", 0, 0, "")
+"""The mark of a receipt that waits for its link."""
+_COLUMNS = (*Mark._fields, "receipt")
+
+
+def add(connection: Connection, receipt: int, marks: Sequence[Mark]) -> None:
+    """Add the marks of a receipt, in the transaction that stores its facts."""
+    numbers = frozenset({"first_day", "last_day", "receipt"})
+    bulk.insert(connection, "due", _COLUMNS, numbers, [(*mark, receipt) for mark in dict.fromkeys(marks)])
+
+
+def of_fact(fact: object, cause: str = "factor") -> Mark | None:
+    """Return what a factor, a price, a site or a placement makes due; None for any other fact."""
+    if isinstance(fact, Factor):
+        scope = ZONE if fact.kind in ZONE_KINDS else SITE if fact.kind in SITE_KINDS else MACHINE
+        last = LAST_DAY if fact.valid_to_ms is None else day_of(fact.valid_to_ms - 1)
+        return Mark(scope, fact.object, day_of(fact.valid_from_ms), last, cause)
+    if isinstance(fact, Site):
+        return Mark(SITE, fact.site, day_of(fact.valid_from_ms), LAST_DAY, cause)
+    if isinstance(fact, Placement):
+        return Mark(MACHINE, fact.machine, day_of(fact.valid_from_ms), LAST_DAY, cause)
+    return None
