@@ -14,6 +14,7 @@ TOKEN_BYTES = 32
 SHORTEST_TOKEN = 16
 LARGEST_FILE_BYTES = 4096
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_WAY_OUT = "remove it, and a new one is made, or set JOULEBOOK_HOME to a folder of your own"
 
 
 def ensure_token(path: Path) -> str:
@@ -35,20 +36,18 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BadInput(
-            f"the token file {path} cannot be read ({error.strerror}): remove it, and a new one is made"
-        ) from None
-    with os.fdopen(descriptor, "rb") as file:
+        raise BadInput(f"the token file {path} cannot be read ({error.strerror}): {_WAY_OUT}") from None
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise BadInput(f"the token file {path} is no plain file: remove it, and a new one is made")
+            raise BadInput(f"the token file {path} is no plain file: {_WAY_OUT}")
         _require_private(path, status)
-        content = file.read(LARGEST_FILE_BYTES)
+        content = os.read(descriptor, LARGEST_FILE_BYTES)
+    finally:
+        os.close(descriptor)
     token = content.decode("ascii", "replace").strip()
     if len(token) < SHORTEST_TOKEN or not all("!" <= character <= "~" for character in token):
-        raise BadInput(
-            f"the token file {path} holds no token of {SHORTEST_TOKEN} characters or more: remove it, and a new one is made"
-        )
+        raise BadInput(f"the token file {path} holds no token of {SHORTEST_TOKEN} characters or more: {_WAY_OUT}")
     return token
 
 

@@ -11,7 +11,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 TOKEN = "a-secret-of-the-tests-0123456789"
-ADDRESS = "http://127.0.0.1:8700"
+ADDRESS = "http://127.0.0.1:8420"
 
 
 def asked_as_owner(app: FastAPI, **headers: str) -> TestClient:

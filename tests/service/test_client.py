@@ -86,7 +86,7 @@ def test_a_moment_of_trouble_is_waited_out(trouble: httpx2.Response | Exception)
 def test_a_service_that_stays_away_is_said_to_be_away() -> None:
     """After a few attempts the sender learns it, and keeps its batch."""
     line = Line(httpx2.ConnectError("[Errno 111] Connection refused"))
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:8700 does not answer .*111.*joulebook serve.*nothing is lost"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:8420 does not answer .*111.*joulebook serve.*nothing is lost"):
         line.ledger().deliver(batch())
     assert len(line.requests) == ATTEMPTS
     assert sum(line.waits) < PATIENCE_SECONDS
@@ -191,12 +191,12 @@ def test_a_batch_too_large_is_not_sent() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "8700", "localhost:8700", "ftp://h", "http://", "http:///p", "http://h:99999", "http://h:x", "http://[::1", "http://h?token=t",
+    ["", "8420", "localhost:8420", "ftp://h", "http://", "http:///p", "http://h:99999", "http://h:x", "http://[::1", "http://h?token=t",
      "http://h#f", "http://h h", "https://bücher.example"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(url: str) -> None:
     """The form that is wanted is shown."""
-    with pytest.raises(BadInput, match=r"http://127\.0\.0\.1:8700"):
+    with pytest.raises(BadInput, match=r"http://127\.0\.0\.1:8420"):
         HttpLedger(url, TOKEN)
 
 

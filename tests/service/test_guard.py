@@ -61,7 +61,7 @@ def test_pages_that_say_nothing_of_the_book_are_open(ledger: FakeLedger, page: s
     assert ledger.asked == []
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8700", "LOCALHOST", "127.0.0.1:1", "127.9.9.9", "[::1]:8700"])
+@pytest.mark.parametrize("host", ["localhost", "localhost:8420", "LOCALHOST", "127.0.0.1:1", "127.9.9.9", "[::1]:8420"])
 def test_the_service_answers_to_the_names_of_this_machine(client: TestClient, host: str) -> None:
     """Whatever loopback name a client uses."""
     assert client.get("/v1/runs", headers={"host": host}).status_code == 200
