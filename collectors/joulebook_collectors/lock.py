@@ -118,6 +118,11 @@ def forget(file: LockedFile) -> None:
         os.close(file.descriptor)
 
 
+def is_ours(path: str) -> bool:
+    """Tell whether this process has the file listed: it must not be opened a second time."""
+    return _known(path) is not None
+
+
 def read_file(path: str, start: int = 0) -> bytes:
     """Return the bytes of a file from `start` on, without dropping a lock that this process holds on it.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FINE = 720_720  # the least number that 1 to 16 divide
 CPU, MEMORY = "cpu", "memory"
+UTILISATION, MEMORY_HELD, HIDDEN = BASES = ("gpu_utilisation", "memory_held", "processes_hidden_by_the_driver")
 
 
 class Span:
@@ -26,14 +27,25 @@ class Span:
         memory: Run -> resident bytes × microseconds.
         host: CPU and MEMORY -> the same of the whole host; 0 where the kernel does not say.
         held: Device -> run -> its time on that device, shared by all runs that held it.
-        busy: Device -> account -> activity on that device.
-        basis: Device -> how its activity was told.
+        busy: Device -> how its activity was told -> account -> activity on that device.
         length_us: How long it is, microseconds.
         apart: Runs that bear no static part.
+        is_unwatched: Whether nobody looked: then all of it is `untracked`.
         side_by_side: Whether runs of one process ran in threads side by side.
     """
 
-    __slots__ = ("apart", "basis", "busy", "cpu", "held", "holding", "host", "length_us", "memory", "side_by_side")
+    __slots__ = (
+        "apart",
+        "busy",
+        "cpu",
+        "held",
+        "holding",
+        "host",
+        "is_unwatched",
+        "length_us",
+        "memory",
+        "side_by_side",
+    )
 
     def __init__(self) -> None:
         self.holding: dict[str, int] = {}
@@ -41,10 +53,10 @@ class Span:
         self.memory: dict[str, int] = {}
         self.host: dict[str, int] = {CPU: 0, MEMORY: 0}
         self.held: dict[str, dict[str, int]] = {}
-        self.busy: dict[str, dict[str, int]] = {}
-        self.basis: dict[str, str] = {}
+        self.busy: dict[str, dict[str, dict[str, int]]] = {}
         self.length_us = 0
         self.apart: list[str] = []
+        self.is_unwatched = False
         self.side_by_side = False
 
     def to_json(self) -> dict[str, Any]:
@@ -81,7 +93,8 @@ class Span:
     def claims(self, component: str, device: str) -> tuple[list[Claim], str]:
         """Return the claims on a meter of this component, and by what its activity was told."""
         if component == "gpu":
-            return self._claims(self.held.get(device, {}), self.busy.get(device, {})), self.basis.get(device, "unknown")
+            basis, activity = _best_basis(self.busy.get(device, {}))
+            return self._claims(self.held.get(device, {}), activity), basis
         if component == "dram":
             return self._claims(self.holding, _with_rest(self.memory, self.host[MEMORY])), "resident_memory"
         if component == "cpu":
@@ -111,6 +124,14 @@ class Span:
             for account in accounts
             if account != UNTRACKED or activity.get(account)
         ]
+
+
+def _best_basis(told: Mapping[str, dict[str, int]]) -> tuple[str, dict[str, int]]:
+    """Return the activity that was told best: as utilisation, else by memory held, else presumed."""
+    for basis in BASES:
+        if any(told.get(basis, {}).values()):
+            return basis, told[basis]
+    return "nobody_seen", {}
 
 
 def _with_rest(runs: Mapping[str, int], host: int) -> dict[str, int]:

@@ -7,9 +7,9 @@ gap. Of a power meter every pause that is too long is a gap. A window is cut at 
 from __future__ import annotations
 
 from joulebook_collectors.identity import digest
-from joulebook_collectors.meter import CounterValue, NoData, PowerValue
+from joulebook_collectors.meter import CounterValue, MeterDescription, NoData, PowerValue
 from joulebook_collectors.span import Span
-from joulebook_ledger.core.attribution import method_text, split_window
+from joulebook_ledger.core.attribution import UNTRACKED, Claim, method_text, split_window
 from joulebook_ledger.core.metering import (
     Baseline,
     Measured,
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from joulebook_collectors.meter import Meter, MeterDescription
+    from joulebook_collectors.meter import Meter
 
     Item = dict[str, Any]
 
@@ -75,7 +75,7 @@ class Watch:
     """
 
     __slots__ = (
-        "_base", "_energy_mj", "_lowest_mw", "_max_gap_ms", "_minute", "_pieces", "_reason", "description", "key", "meter", "span",
+        "_base", "_description", "_energy_mj", "_lowest_mw", "_max_gap_ms", "_minute", "_pieces", "_reason", "description", "key", "meter", "span",
         "start_ms",
     )  # fmt: skip
 
@@ -86,6 +86,7 @@ class Watch:
         self.meter = meter
         self.description = description
         self.key = meter_key(description)
+        self._description = {name: getattr(description, name) for name in MeterDescription.__slots__}
         self.span = span
         self.start_ms = start_ms
         self._base: Baseline | None = None
@@ -161,15 +162,18 @@ class Watch:
             self._base = Baseline(self._base.value, at_ms, self._base.rest)
         return items
 
-    def items(self, window: Item, devices: list[str]) -> list[Item]:
+    def uses(self, window: Item, devices: list[str]) -> list[Item]:
         """Return the uses of a window."""
         length_ms = window["end_ms"] - window["start_ms"]
         static_mw, origin = self._static_power()
-        if self.description.component == TIME:
+        number = 1
+        if self.span.is_unwatched:
+            claims, method, static_mw = [Claim(UNTRACKED, holding=0, activity=1)], "unwatched", 0
+        elif self.description.component == TIME:
             claims, number = self.span.claims_on_time(devices)
-            basis = method = "holding"
+            method = "holding"
         else:
-            (claims, basis), number = self.span.claims(self.description.component, self.description.device), 1
+            claims, basis = self.span.claims(self.description.component, self.description.device)
             method = method_text(basis, static_mw, origin)
         if self.span.side_by_side:
             method += ", side by side in threads: equal shares"
@@ -183,22 +187,42 @@ class Watch:
                 "static_mj": share.static_mj, "time_ms": share.time_ms, "active_ms": share.active_ms, "method": method,
             }
             for share in shares
+            if share.account != UNTRACKED or share.energy_mj
         ]  # fmt: skip
 
-    def to_json(self) -> Item:
-        """Return what a successor needs to go on with this window."""
+    def give_up_before(self, at_ms: int) -> None:
+        """Forget the open window, which somebody else closed at `at_ms`, but not where the counter stood."""
+        self._energy_mj, self._pieces, self.start_ms = 0, [], at_ms
+
+    def to_json(self, span: int) -> Item:
+        """Return what a successor needs to go on with this window; `span` is the place of its span among all."""
         base = self._base
         return {
-            "start": self.start_ms, "energy": self._energy_mj, "reason": self._reason, "minute": self._minute,
-            "lowest": self._lowest_mw, "base": None if base is None else [base.value, base.at_ms, base.rest],
+            "meter": self._description,
+            "span": span,
+            "start": self.start_ms,
+            "energy": self._energy_mj,
+            "reason": self._reason,
+            "minute": self._minute,
+            "lowest": self._lowest_mw,
+            "base": None if base is None else [base.value, base.at_ms, base.rest],
             "pieces": [[p.start_ms, p.end_ms, p.energy_mj, p.reason, p.estimate_mj] for p in self._pieces],
-        }  # fmt: skip
+        }
+
+    @classmethod
+    def restored(cls, state: Item, spans: list[Item]) -> Watch:
+        """Return the watch of a checkpoint, without its meter."""
+        description = MeterDescription(**state["meter"])
+        span = Span.from_json(spans[state["span"]])
+        watch = cls(None, description, start_ms=state["start"], max_gap_ms=0, span=span)
+        watch.resume(state)
+        return watch
 
     def resume(self, state: Item) -> None:
         """Go on where a predecessor stopped."""
         self.start_ms, self._energy_mj, self._reason = state["start"], state["energy"], state["reason"]
         self._base = None if state["base"] is None else Baseline(*state["base"])
-        self._minute = tuple(state["minute"])
+        self._minute = (state["minute"][0], state["minute"][1])
         self._pieces = [Piece(*piece) for piece in state["pieces"]]
         self.remember(state)
 
@@ -218,6 +242,7 @@ class Watch:
         self._learn_minute(at_ms, energy_mj)
 
     def _lose(self, since_ms: int, at_ms: int, reason: str, estimate_mj: int | None) -> None:
+        since_ms = max(since_ms, self.start_ms)
         if since_ms > self.start_ms:
             self._pieces.append(Piece(self.start_ms, since_ms, self._energy_mj))
         if at_ms > since_ms:

@@ -1,0 +1,297 @@
+"""The tracked processes of a host as its reader sees them: which runs are in force where, and what their processes did.
+
+Each tracked process announces a *mark* whenever its runs change: the instant, its CPU time so far, and the runs in force from then on.
+So a run that is over before the reader looks still has its time and its work. In between, the reader looks at the processes itself:
+at each that belongs to a tracked one, and once a window at all, to find the new ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+from joulebook_collectors.lock import is_held, read_file
+from joulebook_collectors.processes import all_processes, host_memory, host_time, process_state, resident_bytes
+from joulebook_collectors.segments import decode_frames, segment_names
+from joulebook_collectors.span import CPU, MEMORY
+from joulebook_collectors.tracked import Tracked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from joulebook_collectors.processes import ProcessState
+    from joulebook_collectors.segments import Frame
+    from joulebook_collectors.span import Span
+
+# A full look at all processes may cost at most this part of the time: on a host with thousands of them it comes more seldom.
+SCAN_SHARE = 100
+
+
+class Attendance:
+    """Who is there. All instants are microseconds of the host's monotonic clock.
+
+    Attributes:
+        tracked: Path of a segment -> its process.
+        gone: Segments whose process is gone, by path, and when it was last seen; 0 where it was gone before we looked.
+    """
+
+    __slots__ = (
+        "_busy_ms",
+        "_cursor_us",
+        "_folder",
+        "_folder_seen",
+        "_left",
+        "_next_scan_us",
+        "_proc_root",
+        "_used_bytes",
+        "gone",
+        "tracked",
+    )
+
+    def __init__(self, folder: str, now_us: int, proc_root: str = "/proc") -> None:
+        self.tracked: dict[str, Tracked] = {}
+        self.gone: list[tuple[str, int]] = []
+        self._folder = folder
+        self._folder_seen = 0
+        self._proc_root = proc_root
+        self._cursor_us = now_us
+        self._left: set[str] = set()
+        self._next_scan_us = 0
+        self._used_bytes = 0
+        times = host_time(proc_root)
+        self._busy_ms = times.busy_ms if times else None
+
+    @property
+    def runs(self) -> set[str]:
+        """The runs in force anywhere on the host."""
+        return {run for tracked in self.tracked.values() for run in tracked.runs}
+
+    def advance(self, now_us: int, spans: list[Span]) -> bool:
+        """Read what was announced, count the time up to now in the open spans, and tell whether runs started or ended."""
+        marks = [(mark["at_us"], tracked, mark) for tracked, mark in self._listen()]
+        for at_us, tracked, mark in sorted(marks, key=lambda entry: entry[0]):
+            self._pass_time(min(at_us, now_us), spans)
+            self._work_until(tracked, mark, spans)
+            tracked.take(mark)
+        self._pass_time(now_us, spans)
+        return bool(marks)
+
+    def look(self, now_us: int, spans: list[Span], *, everywhere: bool) -> None:
+        """Look at the processes of all tracked ones; with `everywhere` also for new ones, at all of the host.
+
+        What they did goes to the runs in force; what the host did as a whole is noted beside.
+        """
+        states: dict[int, ProcessState] = {}
+        if everywhere and now_us >= self._next_scan_us:
+            began_us = _now_us()
+            states = all_processes(self._proc_root)
+            self._next_scan_us = now_us + SCAN_SHARE * (_now_us() - began_us)
+        else:
+            for tracked in self.tracked.values():
+                for pid in tracked.work:
+                    state = process_state(pid, self._proc_root)
+                    if state is not None:
+                        states[pid] = state
+            everywhere = False
+        self._bury(states)
+        for tracked in self.tracked.values():
+            for pid in tracked.work:
+                state = states.get(pid)
+                if state is not None:
+                    credit = tracked.update(pid, state.cpu_ms * 1000, state.waited_ms * 1000, state.parent)
+                    _credit(tracked, credit, spans)
+        if everywhere:
+            self._adopt(states, spans)
+            self._weigh()
+        for tracked in self.tracked.values():
+            tracked.seen_us = now_us
+        self._look_at_host(spans)
+
+    def owners(self) -> dict[int, Tracked]:
+        """Return pid -> the tracked process it belongs to."""
+        return {pid: tracked for tracked in self.tracked.values() for pid in tracked.work}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a successor needs."""
+        return {
+            "cursor": self._cursor_us,
+            "busy": self._busy_ms,
+            "tracked": {os.path.basename(path): tracked.to_json() for path, tracked in self.tracked.items()},
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on where a predecessor stopped."""
+        self._cursor_us, self._busy_ms = state["cursor"], state["busy"]
+        for name, entry in state["tracked"].items():
+            path = os.path.join(self._folder, name)
+            tracked = Tracked.from_json(entry)
+            if is_held(path) is False:
+                self._left.add(name)
+                self.gone.append((path, tracked.seen_us))
+            elif os.path.exists(path):
+                self.tracked[path] = tracked
+
+    def skip_to(self, now_us: int) -> None:
+        """Let the time up to now pass uncounted."""
+        self._cursor_us = now_us
+
+    def _listen(self) -> list[tuple[Tracked, dict[str, Any]]]:
+        self._find_segments()
+        marks = []
+        for path, tracked in self.tracked.items():
+            for frame in self._new_frames(path):
+                if "process" in frame:
+                    tracked.introduce(frame["process"])
+                if "mark" in frame:
+                    marks.append((tracked, frame["mark"]))
+        return marks
+
+    def _find_segments(self) -> None:
+        """Find the segments of processes that came since. Whose owner was gone before we began to look is not tracked."""
+        try:
+            changed = os.stat(self._folder).st_mtime_ns
+        except OSError:
+            return
+        if changed == self._folder_seen:
+            return
+        is_first = not self._folder_seen
+        self._folder_seen = changed
+        names = segment_names(self._folder)
+        self._left.intersection_update(names)
+        for name in names:
+            path = os.path.join(self._folder, name)
+            if path in self.tracked or name in self._left:
+                continue
+            if is_first and is_held(path) is False:
+                self._left.add(name)
+                self.gone.append((path, 0))
+            else:
+                self.tracked[path] = Tracked()
+
+    def _new_frames(self, path: str) -> list[Frame]:
+        tracked = self.tracked[path]
+        try:
+            if os.stat(path).st_size <= tracked.offset:
+                return []
+            frames, _, length = decode_frames(read_file(path, tracked.offset))
+        except OSError:
+            return []
+        tracked.offset += length
+        return frames
+
+    def _pass_time(self, until_us: int, spans: list[Span]) -> None:
+        """Count the time since the last event for whoever was there."""
+        length_us = until_us - self._cursor_us
+        if length_us <= 0:
+            return
+        self._cursor_us = until_us
+        present = [tracked for tracked in self.tracked.values() if tracked.runs]
+        runs = {run for tracked in present for run in tracked.runs}
+        devices = {device for tracked in present for device in tracked.devices}
+        for span in spans:
+            span.length_us += length_us
+            span.hold(runs, length_us)
+            for device in devices:
+                span.hold(
+                    {r for tracked in present if device in tracked.devices for r in tracked.runs}, length_us, device
+                )
+            span.host[MEMORY] += self._used_bytes * length_us
+            for tracked in present:
+                span.be_active(span.memory, tracked.runs, tracked.memory_bytes * length_us)
+                span.apart += [run for run in tracked.apart if run not in span.apart]
+                span.side_by_side = span.side_by_side or tracked.is_side_by_side
+
+    def _work_until(self, tracked: Tracked, mark: dict[str, Any], spans: list[Span]) -> None:
+        """Give a process's CPU time up to its mark to the runs that were in force until then.
+
+        What a process did before it was tracked belongs to the tracked process that started it, if there is one.
+        """
+        pid = tracked.pid
+        if pid not in tracked.work:
+            starter = self._starter_of(tracked)
+            known = starter.work.pop(pid, None) if starter else None
+            tracked.begin(mark["cpu_us"], mark["waited_us"])
+            if starter:
+                before = known.cpu_us + known.waited_us if known else 0
+                _credit(starter, max(0, mark["cpu_us"] + mark["waited_us"] - before), spans)
+            return
+        if len(tracked.work) > 1 and mark["waited_us"] > tracked.work[pid].waited_us:
+            self._bury_children_of(tracked)
+        _credit(tracked, tracked.update(pid, mark["cpu_us"], mark["waited_us"], tracked.work[pid].parent), spans)
+
+    def _starter_of(self, tracked: Tracked) -> Tracked | None:
+        owners = self.owners()
+        return next((owners[pid] for pid in tracked.ancestors if pid in owners), None)
+
+    def _bury_children_of(self, tracked: Tracked) -> None:
+        states = {pid: process_state(pid, self._proc_root) for pid in tracked.work if pid != tracked.pid}
+        for pid, state in states.items():
+            if state is None or state.started != tracked.work[pid].started:
+                self._owe(tracked.work.pop(pid))
+
+    def _bury(self, states: dict[int, ProcessState]) -> None:
+        """Take leave of processes that are gone: their parents will show their time as that of children waited for."""
+        for path, tracked in list(self.tracked.items()):
+            for pid in list(tracked.work):
+                state = states.get(pid)
+                if state is not None and tracked.work[pid].started in {0, state.started}:
+                    continue
+                if pid == tracked.pid and is_held(path):
+                    continue  # it lives where this /proc does not show it
+                self._owe(tracked.work.pop(pid))
+                if pid == tracked.pid:
+                    self.gone.append((path, tracked.seen_us))
+                    tracked.runs = []
+                    del self.tracked[path]
+                    break
+
+    def _owe(self, entry: Any) -> None:
+        owner = self.owners().get(entry.parent)
+        if owner is not None:
+            owner.work[entry.parent].owed_us += entry.cpu_us + entry.waited_us
+
+    def _adopt(self, states: dict[int, ProcessState], spans: list[Span]) -> None:
+        """Find the processes that tracked ones have started since; those there from the beginning start from where they are."""
+        children: dict[int, list[ProcessState]] = {}
+        for state in states.values():
+            children.setdefault(state.parent, []).append(state)
+        roots = {tracked.pid for tracked in self.tracked.values()}
+        owned = self.owners()
+        for tracked in self.tracked.values():
+            queue = list(tracked.work)
+            for pid in queue:
+                for child in children.get(pid, ()):
+                    if child.pid in roots or child.pid in owned:
+                        continue
+                    queue.append(child.pid)
+                    owned[child.pid] = tracked
+                    credit = tracked.adopt(child)
+                    _credit(tracked, credit, spans)
+            tracked.is_new = False
+
+    def _weigh(self) -> None:
+        for tracked in self.tracked.values():
+            tracked.memory_bytes = sum(resident_bytes(pid, self._proc_root) or 0 for pid in tracked.work)
+        memory = host_memory(self._proc_root)
+        self._used_bytes = memory.used_bytes if memory else 0
+
+    def _look_at_host(self, spans: list[Span]) -> None:
+        times = host_time(self._proc_root)
+        if times is None:
+            return
+        if self._busy_ms is not None:
+            for span in spans:
+                span.host[CPU] += max(0, times.busy_ms - self._busy_ms) * 1000
+        self._busy_ms = times.busy_ms
+
+
+def _credit(tracked: Tracked, amount_us: int, spans: list[Span]) -> None:
+    if amount_us > 0 and tracked.runs:
+        for span in spans:
+            span.be_active(span.cpu, tracked.runs, amount_us)
+
+
+def _now_us() -> int:
+    import time
+
+    return time.monotonic_ns() // 1000

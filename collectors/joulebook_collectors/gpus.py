@@ -1,0 +1,101 @@
+"""Who holds the GPUs of a host and who is busy on them, seen every few seconds.
+
+A process holds a device that it is named for, or on which it has memory. Activity is what the driver says of each process; where it
+says nothing, all processes with memory count alike; where it shows no process at all (some containers and virtual machines), the runs
+that are named for the device, else all runs on the host.
+"""
+
+from __future__ import annotations
+
+from joulebook_collectors.processes import sees_host_pids
+from joulebook_collectors.span import HIDDEN, MEMORY_HELD, UTILISATION
+from joulebook_collectors.visibility import named_devices
+from joulebook_ledger.core.attribution import UNTRACKED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from joulebook_collectors.attendance import Attendance
+    from joulebook_collectors.meter import DeviceProcesses
+    from joulebook_collectors.nvml import GpuMeter
+    from joulebook_collectors.span import Span
+    from joulebook_collectors.tracked import Tracked
+
+LOOK_US = 5_000_000
+
+
+class GpuLookout:
+    """Looks at the processes on GPUs.
+
+    Attributes:
+        facts: Run -> what is recorded of it without being asked: peak memory of its devices, and which they were.
+    """
+
+    __slots__ = ("_gpus", "_looked_us", "_pids_are_hosts", "_residents", "facts")
+
+    def __init__(self, gpus: Sequence[GpuMeter]) -> None:
+        self._gpus = gpus
+        self._looked_us = 0
+        self._pids_are_hosts = bool(gpus) and sees_host_pids()
+        self._residents: dict[str, set[int]] = {}
+        self.facts: dict[str, dict[str, int | str]] = {}
+
+    def name_devices(self, attendance: Attendance) -> None:
+        """Say which devices each tracked process holds."""
+        if not self._gpus:
+            return
+        for tracked in attendance.tracked.values():
+            named = named_devices(tracked.visible[0], self._gpus, tracked.visible[1]) or ()
+            resident = [device for device, pids in self._residents.items() if not pids.isdisjoint(tracked.work)]
+            tracked.devices = sorted({*named, *resident})
+
+    def look(self, attendance: Attendance, spans: list[Span], now_us: int, *, at_once: bool) -> None:
+        """Ask the driver, at most every few seconds unless `at_once`, and note who was busy since the last time."""
+        if not self._gpus or (now_us - self._looked_us < LOOK_US and not at_once):
+            return
+        length_us = now_us - self._looked_us if self._looked_us else 0
+        self._looked_us = now_us
+        owners = attendance.owners()
+        for gpu in self._gpus:
+            self._look_at(gpu.description.device, gpu.processes(), owners, attendance, spans, length_us)
+        self.name_devices(attendance)
+
+    def _look_at(
+        self, device: str, seen: DeviceProcesses, owners: dict[int, Tracked], attendance: Attendance, spans: list[Span],
+        length_us: int,
+    ) -> None:  # fmt: skip
+        holders = seen.holders if self._pids_are_hosts else None
+        if holders is None:
+            self._note(spans, device, HIDDEN, _presumed(device, attendance), length_us)
+            return
+        self._residents[device] = {holder.pid for holder in holders}
+        self._remember(device, [(owners.get(holder.pid), holder.memory_bytes or 0) for holder in holders])
+        for holder in holders:
+            self._note(spans, device, MEMORY_HELD, _runs_of(owners.get(holder.pid)), length_us)
+        for pid, weight in (seen.busy or {}).items():
+            self._note(spans, device, UTILISATION, _runs_of(owners.get(pid)), weight)
+
+    def _note(self, spans: list[Span], device: str, basis: str, accounts: list[str], weight: int) -> None:
+        for span in spans:
+            activity = span.busy.setdefault(device, {}).setdefault(basis, {})
+            span.be_active(activity, accounts, weight)
+
+    def _remember(self, device: str, holders: list[tuple[Tracked | None, int]]) -> None:
+        sums: dict[str, int] = {}
+        for tracked, size in holders:
+            for run in tracked.runs if tracked else ():
+                sums[run] = sums.get(run, 0) + size
+        for run, size in sums.items():
+            facts = self.facts.setdefault(run, {"devices": "", "peak_gpu_bytes": 0})
+            facts["devices"] = ",".join(sorted({*str(facts["devices"]).split(","), device} - {""}))
+            facts["peak_gpu_bytes"] = max(int(facts["peak_gpu_bytes"]), size)
+
+
+def _runs_of(tracked: Tracked | None) -> list[str]:
+    return tracked.runs if tracked is not None and tracked.runs else [UNTRACKED]
+
+
+def _presumed(device: str, attendance: Attendance) -> list[str]:
+    named = {run for tracked in attendance.tracked.values() if device in tracked.devices for run in tracked.runs}
+    return sorted(named or attendance.runs)

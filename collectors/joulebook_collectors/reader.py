@@ -1,0 +1,269 @@
+"""The reader of a host: samples the meters, ends windows, and leaves each second what a successor needs to go on.
+
+A window ends at each UTC minute and wherever a run starts or ends. Its records are written into the checkpoint before they are
+written into the segment: whoever takes over in between writes them again, word for word, and the ledger knows them already.
+
+A successor goes on with the open windows where the counters of the same boot stand: what processes did meanwhile, the kernel still
+knows. After more than five seconds nobody can tell any more who used what: then that time is `untracked`, if a run was open all the
+while, and else no business of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from joulebook_collectors.endings import finish
+from joulebook_collectors.gpus import GpuLookout
+from joulebook_collectors.guard import say_once
+from joulebook_collectors.span import Span
+from joulebook_collectors.windows import Watch, meter_item
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from joulebook_collectors.attendance import Attendance
+    from joulebook_collectors.checkpoint import Checkpoint
+    from joulebook_collectors.clock import Clock
+    from joulebook_collectors.meters import FoundMeters
+    from joulebook_collectors.segments import Frame, Segment
+
+MINUTE_MS = 60_000
+SNAP_MS = 20
+EVIDENCE_US = 5_000_000
+LONGEST_STEP_MS = 86_400_000
+CLOCK_STEP = "clock_step"
+_MOST_CLOSED = 100
+_FEW_PROCESSES = 8
+_MOST_TICKS_BETWEEN_LOOKS = 4
+
+
+class Reader:
+    """Reads for one host. The holder of the host's lock makes one, and calls `begin`, `tick` and `end` from one thread."""
+
+    __slots__ = (
+        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_max_gap_ms", "_monotonic_us", "_next_minute_ms",
+        "_reached_ms", "_segment", "_ticks", "_watches",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, found: FoundMeters, attendance: Attendance, segment: Segment, checkpoint: Checkpoint, clock: Clock,
+        sample_seconds: float, monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+    ) -> None:  # fmt: skip
+        self._found = found
+        self._attendance = attendance
+        self._segment = segment
+        self._checkpoint = checkpoint
+        self._clock = clock
+        self._monotonic_us = monotonic_us
+        self._max_gap_ms = int(sample_seconds * 1500)
+        self._gpus = GpuLookout(found.gpus)
+        self._watches: list[Watch] = []
+        self._closed: list[Frame] = []
+        self._reached_ms = 0
+        self._next_minute_ms = 0
+        self._ticks = 0
+
+    def begin(self, before: Frame | None) -> None:
+        """Begin to read: go on where the checkpoint of a predecessor stops, or from where the counters stand now."""
+        if before is not None:
+            self._reached_ms = before["reached"]
+        now_ms = self._now_ms()
+        span = Span()
+        sources = [(meter, meter.description) for meter in self._found.meters]
+        for meter, description in [*sources, (None, self._found.time)]:
+            self._watches.append(
+                Watch(meter, description, start_ms=now_ms, max_gap_ms=self._max_gap_ms, span=span),
+            )
+        self._segment.append({"meters": [meter_item(watch.description) for watch in self._watches]})
+        if before is not None:
+            self._take_over(before)
+        self._tick_at(now_ms, 0, end_window=True)
+
+    def tick(self, *, end_window: bool = False) -> None:
+        """Sample; end the window where it is time; leave a checkpoint."""
+        self._ticks += 1
+        step_ms = self._clock.follow()
+        self._tick_at(self._now_ms(step_ms), step_ms, end_window=end_window)
+
+    def _tick_at(self, now_ms: int, step_ms: int, *, end_window: bool) -> None:
+        for watch in self._watches:
+            watch.sample(now_ms)
+        now_us = self._monotonic_us()
+        spans = spans_of(self._watches)
+        self._gpus.name_devices(self._attendance)
+        changed = self._attendance.advance(now_us, spans)
+        ends = end_window or changed or bool(step_ms) or now_ms >= self._next_minute_ms
+        if ends or self._ticks % self._ticks_between_looks() == 0:
+            self._attendance.look(now_us, spans, everywhere=ends)
+            self._gpus.look(self._attendance, spans, now_us, at_once=ends)
+        self._reached_ms = now_ms
+        if ends:
+            self._close_windows(now_ms)
+        if step_ms:
+            self._follow_step(now_ms + step_ms)
+        self._save(is_open=True)
+        self._finish_the_gone()
+
+    def end(self) -> None:
+        """End every window. Where others still have runs, the next reader goes on from here; else nothing is left open."""
+        self.tick(end_window=True)
+        is_open = bool(self._attendance.runs)
+        if not is_open:
+            self._write(frame_of(self._watches, [watch.give_up(self._reached_ms) for watch in self._watches]))
+        self._save(is_open=is_open)
+
+    def seconds_to_next(self, sample_ms: int) -> float:
+        """Return how long to wait for the next sample: on a grid on which the UTC minutes lie."""
+        now_ms = self._clock.now_ms()
+        return min(sample_ms - now_ms % sample_ms, max(1, self._next_minute_ms - now_ms)) / 1000
+
+    def _now_ms(self, step_ms: int = 0) -> int:
+        """Return the present, a few milliseconds after a full minute as the minute itself, and never before what was told."""
+        now_ms = self._clock.now_ms() - step_ms
+        over_ms = now_ms % MINUTE_MS
+        if over_ms <= SNAP_MS:
+            now_ms -= over_ms
+        return max(now_ms, self._reached_ms)
+
+    def _ticks_between_looks(self) -> int:
+        processes = sum(len(tracked.work) for tracked in self._attendance.tracked.values())
+        return min(_MOST_TICKS_BETWEEN_LOOKS, 1 + processes // _FEW_PROCESSES)
+
+    def _close_windows(self, now_ms: int) -> None:
+        self._next_minute_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
+        frame = frame_of(self._watches, [watch.close(now_ms) for watch in self._watches])
+        fresh = Span()
+        for watch in self._watches:
+            if watch.start_ms >= now_ms:
+                watch.span = fresh
+        self._write(self._with_facts(frame))
+
+    def _follow_step(self, now_ms: int) -> None:
+        """The wall clock stepped forward: what lies between, of which there was no time, is a gap."""
+        items = []
+        for watch in self._watches:
+            watch.start_ms = max(watch.start_ms, now_ms - LONGEST_STEP_MS)
+            items.append(watch.skip(now_ms, CLOCK_STEP))
+        self._reached_ms = now_ms
+        self._next_minute_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
+        self._write(frame_of(self._watches, items))
+
+    def _write(self, frame: Frame) -> None:
+        """Write windows: first into the checkpoint, then into the segment."""
+        if frame:
+            self._closed.append(frame)
+            self._save(is_open=True)
+            self._segment.append(frame)
+
+    def _save(self, *, is_open: bool) -> None:
+        """Leave a checkpoint. What it says of closed windows is dropped once they stand in the segment."""
+        spans = spans_of(self._watches)
+        state = {
+            "open": is_open,
+            "at_us": self._monotonic_us(),
+            "reached": self._reached_ms,
+            "closed": self._closed[-_MOST_CLOSED:],
+            "spans": [span.to_json() for span in spans],
+            "watches": [watch.to_json(spans.index(watch.span)) for watch in self._watches],
+            "attendance": self._attendance.to_json(),
+            "facts": self._gpus.facts,
+        }
+        try:
+            self._checkpoint.write(state)
+        except OSError as error:
+            say_once(f"the checkpoint cannot be written ({error.strerror}); the job goes on")
+        if self._segment.is_written:
+            self._closed = []
+
+    def _take_over(self, before: Frame) -> None:
+        self._segment.append(*before["closed"])
+        self._attendance.resume(before["attendance"])
+        self._gpus.facts.update(before["facts"])
+        known = {Watch.restored(state, before["spans"]).key: state for state in before["watches"]}
+        for watch in self._watches:
+            if watch.key in known:
+                watch.remember(known[watch.key])
+        if not before["open"]:
+            self._attendance.skip_to(self._monotonic_us())
+            return
+        is_somebody_there = bool(self._attendance.runs)
+        if is_somebody_there and self._monotonic_us() - before["at_us"] <= EVIDENCE_US:
+            self._go_on(before, known)
+            return
+        self._segment.append(close_checkpoint(before))
+        self._attendance.skip_to(self._monotonic_us())
+        if is_somebody_there:
+            self._book_as_unwatched(known)
+
+    def _go_on(self, before: Frame, known: dict[str, Frame]) -> None:
+        spans = [Span.from_json(sums) for sums in before["spans"]]
+        for watch in self._watches:
+            state = known.pop(watch.key, None)
+            if state is not None:
+                watch.resume(state)
+                watch.span = spans[state["span"]]
+        lost = [Watch.restored(state, before["spans"]) for state in known.values()]
+        self._segment.append(frame_of(lost, [watch.give_up(self._reached_ms) for watch in lost]))
+
+    def _book_as_unwatched(self, known: dict[str, Frame]) -> None:
+        """Let each counter go on from its last value: what it counted since, while a run was open, nobody can be named for."""
+        span = Span()
+        span.is_unwatched = True
+        for watch in self._watches:
+            watch.span = span
+            if watch.key in known:
+                watch.resume(known[watch.key])
+                watch.give_up_before(self._reached_ms)
+
+    def _with_facts(self, frame: Frame) -> Frame:
+        """Add what was learnt on the way of runs that are over."""
+        over = [run for run in self._gpus.facts if run not in self._attendance.runs]
+        if not over:
+            return frame
+        events = [
+            {
+                "run": run,
+                "event": os.urandom(8).hex(),
+                "kind": "labelled",
+                "at_ms": self._reached_ms,
+                "facts": self._gpus.facts.pop(run),
+            }
+            for run in over
+        ]
+        return {**frame, "runs": events}
+
+    def _finish_the_gone(self) -> None:
+        for path, seen_us in self._attendance.gone:
+            finish(path, self._clock.at(seen_us // 1000) if seen_us else 0)
+        self._attendance.gone.clear()
+
+
+def close_checkpoint(state: Frame) -> Frame:
+    """Return the windows that a dead reader left open, as far as its checkpoint tells, as a frame; empty where it left none."""
+    if not state["open"]:
+        return {}
+    watches = [Watch.restored(watch, state["spans"]) for watch in state["watches"]]
+    return frame_of(watches, [watch.give_up(state["reached"]) for watch in watches])
+
+
+def frame_of(watches: list[Watch], windows: list[list[dict[str, Any]]]) -> Frame:
+    """Return windows with their uses as one frame; an empty one where there are none."""
+    devices = [watch.description.device for watch in watches if watch.description.component == "gpu"]
+    frame: Frame = {}
+    for watch, items in zip(watches, windows, strict=True):
+        for item in items:
+            frame.setdefault("readings" if "energy_mj" in item else "gaps", []).append(item)
+            frame.setdefault("uses", []).extend(watch.uses(item, devices))
+    return frame
+
+
+def spans_of(watches: list[Watch]) -> list[Span]:
+    """Return the spans of open windows, each once."""
+    spans: list[Span] = []
+    for watch in watches:
+        if watch.span not in spans:
+            spans.append(watch.span)
+    return spans

@@ -1,0 +1,198 @@
+"""Tracking within one process: its segment, its open runs, and the marks by which the reader knows of them.
+
+One session per process and spool folder, made by the first run. A forked child inherits nothing of it: what it tracks begins afresh.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from joulebook_collectors.clock import Clock
+from joulebook_collectors.endings import ENDED, STARTED, move_to_done
+from joulebook_collectors.folders import READER, prepare_boot_folder, write_once
+from joulebook_collectors.identity import boot_id, host_name, machine_id
+from joulebook_collectors.processes import LINUX, process_state, resident_bytes
+from joulebook_collectors.segments import create_segment
+from joulebook_collectors.watcher import Watcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from joulebook_ledger.settings import Settings
+
+END_SECONDS = 2.0
+_MOST_ANCESTORS = 32
+
+
+class OpenRun:
+    """A run while it is open in this process.
+
+    Attributes:
+        run: Its id.
+        prefix: Begins the ids of its events: one for each time that a process opens it.
+        parent: The run of this process in which it is nested, or None.
+        bears_static: False where its scope is its own process.
+        is_joined: Whether another process speaks for it.
+        started_ms: When it was opened here.
+    """
+
+    __slots__ = ("bears_static", "is_joined", "parent", "prefix", "run", "started_ms")
+
+    def __init__(
+        self, run: str, prefix: str, parent: OpenRun | None, *, bears_static: bool, is_joined: bool, started_ms: int
+    ) -> None:
+        self.run = run
+        self.prefix = prefix
+        self.parent = parent
+        self.bears_static = bears_static
+        self.is_joined = is_joined
+        self.started_ms = started_ms
+
+
+class Session:
+    """The tracking of one process into one spool folder.
+
+    Attributes:
+        folder: The spool folder of this boot.
+        clock: This process's time.
+    """
+
+    __slots__ = ("_lock", "_number", "_open", "_segment", "_settings", "_token", "_watcher", "clock", "folder")
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the segment and say who we are.
+
+        Raises:
+            OSError: The spool cannot be written.
+        """
+        self._settings = settings
+        self.folder = prepare_boot_folder(settings)
+        write_once(os.path.join(self.folder, READER), reader_item(settings))
+        self.clock = Clock()
+        self._token = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self._segment = create_segment(self.folder, self._token)
+        self._watcher = Watcher(self.folder, self._segment, settings)
+        self._open: list[OpenRun] = []
+        self._number = 0
+        self._lock = threading.Lock()
+        self._segment.append({"process": _process_item(settings.proc_root)})
+
+    @property
+    def trouble(self) -> str:
+        """Why the spool could not be written just now; empty where it could."""
+        return self._segment.trouble
+
+    @property
+    def runs(self) -> tuple[OpenRun, ...]:
+        """The runs that are open here."""
+        return tuple(self._open)
+
+    def open(
+        self, run: str, labels: Mapping[str, str], *, parent: OpenRun | None, bears_static: bool, is_joined: bool,
+        facts: Mapping[str, int | str],
+    ) -> OpenRun:  # fmt: skip
+        """Open a run: from here on the work of this process is its own, and its parent's no more."""
+        with self._lock:
+            self._number += 1
+            now_ms = self.clock.now_ms()
+            opened = OpenRun(
+                run,
+                f"{self._token}.{self._number}",
+                parent,
+                bears_static=bears_static,
+                is_joined=is_joined,
+                started_ms=now_ms,
+            )
+            self._open.append(opened)
+            event = {
+                "run": run, "event": opened.prefix + STARTED, "kind": "joined" if is_joined else "started", "at_ms": now_ms,
+                "labels": dict(labels), "facts": dict(facts),
+            }  # fmt: skip
+            self._segment.append({"runs": [event], "mark": self._mark()})
+        self._watcher.begin()
+        return opened
+
+    def close(self, opened: OpenRun, status: str, facts: Mapping[str, int | str]) -> None:
+        """End a run; if it was the last one open here and we read for the host, its windows are written when this returns."""
+        with self._lock:
+            if opened not in self._open:
+                return
+            self._open.remove(opened)
+            event = {
+                "run": opened.run, "event": opened.prefix + ENDED, "kind": "ended", "at_ms": self.clock.now_ms(), "status": status,
+                "facts": dict(facts),
+            }  # fmt: skip
+            self._segment.append({"runs": [event], "mark": self._mark()})
+            is_last = not self._open
+        if is_last:
+            self._watcher.end(END_SECONDS)
+        else:
+            self._watcher.announce()
+
+    def record(self, kind: str, item: dict[str, Any]) -> None:
+        """Write one fact."""
+        self._segment.append({kind: [item]})
+
+    def finish(self) -> None:
+        """The process ends: no run is open any more, and the segment is finished."""
+        self._watcher.end(END_SECONDS)
+        try:
+            move_to_done(self._segment.path)
+        except OSError:
+            pass  # the next reader or command does it
+        self._segment.close()
+
+    def _mark(self) -> dict[str, Any]:
+        """Return the present state of this process: the runs in force are those in which no other one is nested."""
+        outer = [opened.parent for opened in self._open]
+        inner = [opened for opened in self._open if opened not in outer]
+        times = os.times()
+        mark: dict[str, Any] = {
+            "at_us": time.monotonic_ns() // 1000,
+            "cpu_us": time.process_time_ns() // 1000,
+            "waited_us": int((times.children_user + times.children_system) * 1_000_000),
+            "memory": resident_bytes(os.getpid()) or 0 if LINUX else 0,
+            "runs": sorted({opened.run for opened in inner}),
+        }
+        apart = sorted({opened.run for opened in inner if not opened.bears_static})
+        if apart:
+            mark["apart"] = apart
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None:
+            mark["visible"] = [visible, os.environ.get("CUDA_DEVICE_ORDER")]
+        return mark
+
+
+def reader_item(settings: Settings) -> dict[str, Any]:
+    """Return who reads here, with a new random id: one per machine, boot and spool folder."""
+    return {
+        "reader": os.urandom(16).hex(),
+        "machine": machine_id(settings.machine, proc_root=settings.proc_root, sysfs_root=settings.sysfs_root),
+        "boot": boot_id(settings.proc_root),
+        "host": host_name(settings.proc_root),
+        "rank": 1,
+    }
+
+
+def _process_item(proc_root: str) -> dict[str, Any]:
+    """Return who this process is, as this /proc names it, and its ancestors."""
+    pid = _own_pid(proc_root)
+    state = process_state(pid, proc_root) if LINUX else None
+    ancestors: list[int] = []
+    above = state
+    while above is not None and above.parent > 1 and len(ancestors) < _MOST_ANCESTORS:
+        ancestors.append(above.parent)
+        above = process_state(above.parent, proc_root)
+    return {"pid": pid, "started": state.started if state else 0, "ancestors": ancestors or [os.getppid()]}
+
+
+def _own_pid(proc_root: str) -> int:
+    """Return our id in the pid namespace that this /proc shows, which may be the host's while ours is a container's."""
+    try:
+        return int(os.readlink(f"{proc_root}/self"))
+    except (OSError, ValueError):
+        return os.getpid()

@@ -1,0 +1,123 @@
+"""The thread of a tracked process that waits for the host's lock, and then reads the meters for all.
+
+It is a daemon: the end of the process ends it, wherever it waits. While no run is open here it holds nothing and does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from joulebook_collectors.attendance import Attendance
+from joulebook_collectors.bell import Bell, ring
+from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
+from joulebook_collectors.clock import Clock
+from joulebook_collectors.guard import harmless
+from joulebook_collectors.identity import boot_id
+from joulebook_collectors.lock import open_once
+from joulebook_collectors.meters import find_meters
+from joulebook_collectors.reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from joulebook_collectors.meters import FoundMeters
+    from joulebook_collectors.segments import Segment
+    from joulebook_ledger.settings import Settings
+
+LOCK = "lock"
+TDP_CACHE = "tdp"
+
+
+class Watcher:
+    """Waits for the lock of one spool folder while runs are open in this process."""
+
+    __slots__ = ("_bell", "_folder", "_found", "_idle", "_lock", "_segment", "_settings", "_thread", "_wanted")
+
+    def __init__(self, folder: str, segment: Segment, settings: Settings) -> None:
+        """Open the lock.
+
+        Raises:
+            OSError: It can be neither opened nor made.
+        """
+        self._folder = folder
+        self._segment = segment
+        self._settings = settings
+        self._lock = open_once(os.path.join(folder, LOCK))
+        self._found: FoundMeters | None = None
+        self._bell: Bell | None = None
+        self._wanted = threading.Event()
+        self._idle = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether this process reads for the host."""
+        return self._lock.held
+
+    def begin(self) -> None:
+        """A run was opened: read, or wait for the lock to read; whoever reads already is told of the run."""
+        self._wanted.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._wait_and_read, name="joulebook", daemon=True)
+            self._thread.start()
+        self.announce()
+
+    def announce(self) -> None:
+        """Tell the reader, here or elsewhere, that a run started or ended."""
+        bell = self._bell
+        if bell is not None and self._lock.held:
+            bell.ring()
+        else:
+            ring(self._folder)
+
+    def end(self, wait_seconds: float) -> None:
+        """The last run here is over: let the reader, if it is we, end its windows, for at most this time."""
+        self._idle.clear()
+        self._wanted.clear()
+        self.announce()
+        if self._lock.held:
+            self._idle.wait(wait_seconds)
+
+    @harmless(None)
+    def _wait_and_read(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._lock.take()
+            try:
+                if self._wanted.is_set():
+                    self._read()
+            finally:
+                self._lock.give()
+                self._idle.set()
+
+    def _read(self) -> None:
+        settings = self._settings
+        bell = self._bell = Bell(self._folder)
+        checkpoint = Checkpoint(self._folder)
+        try:
+            if self._found is None:
+                self._found = find_meters(
+                    boot=boot_id(settings.proc_root), sysfs_root=settings.sysfs_root, proc_root=settings.proc_root,
+                    tdp_cache=os.path.join(settings.home, TDP_CACHE),
+                )  # fmt: skip
+            before = read_checkpoint(self._folder)
+            reader = Reader(
+                found=self._found,
+                attendance=Attendance(self._folder, time.monotonic_ns() // 1000, settings.proc_root),
+                segment=self._segment,
+                checkpoint=checkpoint,
+                clock=Clock(least_ms=before["reached"] if before else 0),
+                sample_seconds=settings.sample_seconds,
+            )
+            reader.begin(before)
+            sample_ms = max(1, int(settings.sample_seconds * 1000))
+            while self._wanted.is_set():
+                bell.wait(reader.seconds_to_next(sample_ms))
+                if self._wanted.is_set():
+                    reader.tick()
+            reader.end()
+        finally:
+            self._bell = None
+            bell.close()
+            checkpoint.close()
