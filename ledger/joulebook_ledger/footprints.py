@@ -133,8 +133,8 @@ class _Figure(NamedTuple):
     uses_pue: bool
 
 
-_FIGURES = tuple(
-    _Figure(name, PLACE[column], PLACE[uncovered], kind, uncovered.endswith("_ms"), uses_pue)
+_FIGURES = {
+    name: _Figure(name, PLACE[column], PLACE[uncovered], kind, uncovered.endswith("_ms"), uses_pue)
     for name, column, uncovered, kind, uses_pue in (
         ("facility_energy", "energy_facility_mj", "unc_facility_mj", "pue", True),
         ("cost_energy", "cost_energy", "unc_cost_energy_mj", "tariff", True),
@@ -145,7 +145,19 @@ _FIGURES = tuple(
         ("water_site", "water_site", "unc_water_site_mj", "water_site", False),
         ("water_source", "water_source", "unc_water_source_mj", "water_source", True),
     )
-)
+}
+PARTS_OF = {
+    "energy_kwh": ("energy_it",),
+    "facility_energy_kwh": ("facility_energy",),
+    "cost": ("cost_energy", "cost_instance"),
+    "cost_energy": ("cost_energy",),
+    "cost_instance": ("cost_instance",),
+    "co2e_location_kg": ("co2e_location",),
+    "co2e_market_kg": ("co2e_market",),
+    "co2e_embodied_kg": ("co2e_embodied",),
+    "water_l": ("water_site", "water_source"),
+}
+"""Figure of a row that can be unknown -> the columns of the journal that it is the sum of (but for their endings)."""
 
 
 class Sum(NamedTuple):
@@ -226,20 +238,17 @@ def footprint(
     return body
 
 
-def sums_of(portions: Sequence[Portion]) -> dict[str, Sum]:
-    """Return every figure that can be unknown, by its name in the row, in the smallest unit."""
-    found = {figure.name: _sum_of(portions, figure) for figure in _FIGURES}
-    return {
-        "energy_kwh": _energy(portions),
-        "facility_energy_kwh": found["facility_energy"],
-        "cost": _together([found["cost_energy"], found["cost_instance"]]),
-        "cost_energy": found["cost_energy"],
-        "cost_instance": found["cost_instance"],
-        "co2e_location_kg": found["co2e_location"],
-        "co2e_market_kg": found["co2e_market"],
-        "co2e_embodied_kg": found["co2e_embodied"],
-        "water_l": _together([found["water_site"], found["water_source"]]),
-    }
+def sums_of(portions: Sequence[Portion], only: str = "") -> dict[str, Sum]:
+    """Return every figure that can be unknown, by its name in the row, in the smallest unit; or only one of them."""
+    wanted = (only,) if only else PARTS_OF
+    return {name: _figure_of(portions, name) for name in wanted}
+
+
+def _figure_of(portions: Sequence[Portion], name: str) -> Sum:
+    if name == "energy_kwh":
+        return _energy(portions)
+    parts = [_sum_of(portions, _FIGURES[part]) for part in PARTS_OF[name]]
+    return parts[0] if len(parts) == 1 else _together(parts)
 
 
 def raw_energy_mj(portion: Portion) -> int:

@@ -1,0 +1,174 @@
+"""What views ask of a book as a whole: meters, machines, factors, the chain, what is still due.
+
+Plain SELECTs, one text for both engines, rows turned into small tuples; what they mean is decided by the use cases.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.store.rows import Rows, one
+
+NO_LIMIT = 2**62
+"""As a link: no bound. Every link and receipt number is smaller."""
+
+
+class MeterInfo(NamedTuple):
+    """What a source is, where it is a meter."""
+
+    meter: str
+    device: str
+    domain: str
+    component: str
+    boundary: str
+    role: str
+    label: str
+
+
+class LinkInfo(NamedTuple):
+    """A link of the chain; all empty before the first."""
+
+    sequence: int
+    digest: str
+    at_ms: int
+
+
+class MachineDays(NamedTuple):
+    """A stretch of days on which a source stood in one machine; days in between may belong to no machine."""
+
+    source: str
+    machine: str
+    first_day: int
+    last_day: int
+
+
+def meters(rows: Rows) -> dict[str, MeterInfo]:
+    """Return every meter by its id."""
+    found = rows.rows("SELECT meter, device, domain, component, boundary, role, label FROM meter")
+    return {row[0]: MeterInfo(*row) for row in found}
+
+
+def hosts(rows: Rows) -> dict[str, str]:
+    """Return the name for people of every machine: the one its newest reader gave."""
+    found = rows.rows("SELECT machine, host FROM reader WHERE machine <> '' ORDER BY receipt")
+    return {machine: host for machine, host in found if host}
+
+
+def machine_days(rows: Rows) -> list[MachineDays]:
+    """Return where every source stood, by source and machine."""
+    sql = "SELECT source, machine, MIN(day), MAX(day) FROM placed GROUP BY source, machine ORDER BY source, machine"
+    return [MachineDays(*row) for row in rows.rows(sql)]
+
+
+def placed_days(rows: Rows, first_day: int, last_day: int) -> dict[tuple[str, int], str]:
+    """Return the machine of every (source, day)."""
+    sql = "SELECT source, day, machine FROM placed WHERE day BETWEEN :first_day AND :last_day"
+    found = rows.rows(sql, first_day=first_day, last_day=last_day)
+    return {(source, day): machine for source, day, machine in found}
+
+
+def last_link(rows: Rows) -> LinkInfo:
+    """Return the newest link."""
+    row = one(rows, "SELECT sequence, digest, at_ms FROM link ORDER BY sequence DESC LIMIT 1")
+    return LinkInfo(*row) if row else LinkInfo(0, "", 0)
+
+
+def link_at(rows: Rows, at_ms: int) -> LinkInfo | None:
+    """Return the last link that was made at an instant or before it."""
+    sql = "SELECT sequence, digest, at_ms FROM link WHERE at_ms <= :at_ms ORDER BY sequence DESC LIMIT 1"
+    row = one(rows, sql, at_ms=at_ms)
+    return LinkInfo(*row) if row else None
+
+
+def link_of(rows: Rows, sequence: int) -> LinkInfo | None:
+    """Return a link by its number."""
+    row = one(rows, "SELECT sequence, digest, at_ms FROM link WHERE sequence = :sequence", sequence=sequence)
+    return LinkInfo(*row) if row else None
+
+
+def is_anything_due(rows: Rows) -> bool:
+    """Say whether anything waits to be booked."""
+    return one(rows, "SELECT 1 FROM due LIMIT 1") is not None
+
+
+def first_due_day(rows: Rows) -> int | None:
+    """Return the earliest day that waits to be booked, or None."""
+    row = one(rows, "SELECT MIN(first_day) FROM due")
+    return row[0] if row else None
+
+
+def complete_until_ms(rows: Rows, link: int = NO_LIMIT) -> int | None:
+    """Return the newest instant up to which some reader has sent all it has, of the receipts sealed up to a link."""
+    sql = (
+        "SELECT MAX(r.complete_until_ms) FROM receipt r JOIN reader d ON d.reader = r.reader "
+        "JOIN sealed_receipt s ON s.receipt = r.number WHERE d.machine <> '' AND s.link <= :link"
+    )
+    row = one(rows, sql, link=link)
+    return row[0] if row else None
+
+
+def closed_months(rows: Rows, link: int = NO_LIMIT) -> dict[int, int]:
+    """Return the sealed months, each with the link of its close, of those closed up to a link."""
+    return dict(rows.rows("SELECT month, link FROM month_close WHERE link <= :link ORDER BY month", link=link))
+
+
+def voided(rows: Rows, table: str) -> set[tuple[str | int, ...]]:
+    """Return the keys of a table's facts that a correction voids."""
+    sql = "SELECT voided_key FROM correction WHERE voided_table = :name"
+    return {tuple(json.loads(row[0])) for row in rows.rows(sql, name=table)}
+
+
+def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
+    """Return all factors, prices, sites and placements; before a link, those that were sealed up to it."""
+    within = "" if link == NO_LIMIT else "WHERE receipt IN (SELECT receipt FROM sealed_receipt WHERE link <= :link)"
+    bound = {} if link == NO_LIMIT else {"link": link}
+    return FactorBook(_factors(rows, within, bound), _sites(rows, within, bound), _placements(rows, within, bound))
+
+
+def _factors(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Factor]]:
+    sql = (
+        "SELECT kind, object, provider, valid_from_ms, version, valid_to_ms, value, unit, state, fallback, sigma_ppm, source, "
+        f"licence, currency, receipt FROM factor {within}"
+    )
+    gone = voided(rows, "factor")
+    names = (
+        "kind",
+        "object",
+        "provider",
+        "valid_from_ms",
+        "version",
+        "valid_to_ms",
+        "value",
+        "unit",
+        "state",
+        "fallback",
+    )
+    names += ("sigma_ppm", "source", "licence", "currency")
+    return [
+        Known(Factor(**dict(zip(names, row, strict=False))), row[-1])
+        for row in rows.rows(sql, **bound)
+        if row[:5] not in gone
+    ]
+
+
+def _sites(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Site]]:
+    gone = voided(rows, "site")
+    found = rows.rows(f"SELECT site, valid_from_ms, version, zone, ownership, receipt FROM site {within}", **bound)
+    return [
+        Known(Site(site=site, valid_from_ms=valid_from_ms, version=version, zone=zone, ownership=ownership), receipt)
+        for site, valid_from_ms, version, zone, ownership, receipt in found
+        if (site, valid_from_ms, version) not in gone
+    ]
+
+
+def _placements(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Placement]]:
+    gone = voided(rows, "placement")
+    found = rows.rows(f"SELECT machine, valid_from_ms, version, site, receipt FROM placement {within}", **bound)
+    return [
+        Known(Placement(machine=machine, valid_from_ms=valid_from_ms, version=version, site=site), receipt)
+        for machine, valid_from_ms, version, site, receipt in found
+        if (machine, valid_from_ms, version) not in gone
+    ]
