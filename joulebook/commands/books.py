@@ -1,0 +1,76 @@
+"""Books: factors, verify."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from joulebook import pages
+from joulebook.commands.options import BOOKS, Json, door_of, examples
+from joulebook.commands.plain import PlainCommand
+from joulebook.wiring import machine_of, refuse_unknown
+from joulebook_ledger.core.factors import FACTOR_UNITS
+from joulebook_ledger.core.refusals import BadInput
+
+app = typer.Typer()
+_LIST, _SET = "list", "set"
+
+
+@app.command(
+    "factors", cls=PlainCommand, rich_help_panel=BOOKS,
+    epilog=examples(
+        "joulebook factors", "joulebook factors --json", "joulebook factors set pue 1.15 --source 'operator, 2026'",
+        "joulebook factors set tariff 0.31 --currency EUR --from 2026-12-01", "joulebook factors set grid_location 32 --of FR",
+    ),
+)  # fmt: skip
+def factors(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[list | set KIND VALUE]", help=f"KIND: {', '.join(FACTOR_UNITS)}.", show_default=False)
+    ] = None,
+    *,
+    of: Annotated[str, typer.Option("--of", metavar="OBJECT", help="Zone, site or machine.", show_default="this machine's")] = "",
+    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the value comes from.", show_default="declared")] = "",
+    currency: Annotated[str, typer.Option("--currency", metavar="CODE", help="Of a price.", show_default="the book's")] = "",
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="First instant it holds.", show_default="always")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="First instant it no longer holds.", show_default="open")] = "",
+    machine: Annotated[str, typer.Option("--machine", metavar="ID", help="Another machine than this one.", show_default=False)] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """List the factors and prices of this machine, each with source and validity; or set one.
+
+    Values are decimal numbers in the units of people: g CO2e per kWh, litres per kWh, money per kWh or hour, kg CO2e per year, a PUE.
+    """
+    from joulebook.factors import change_of, known_factors
+
+    door = door_of(context)
+    verb, *rest = words or [_LIST]
+    refuse_unknown(verb, "verb", (_LIST, _SET))
+    if len(rest) != (2 if verb == _SET else 0):
+        raise BadInput(
+            "write `joulebook factors`, or `joulebook factors set KIND VALUE` such as `joulebook factors set pue 1.15`"
+        )
+    named = machine or machine_of(door.settings)
+    with door.ledger() as ledger:
+        if verb == _SET:
+            change = change_of(
+                kind=rest[0], value=rest[1], of=of, source=source, currency=currency, since=since, until=until, machine=named,
+                ledger=ledger, door=door,
+            )  # fmt: skip
+            door.enter(ledger, change)
+        body = known_factors(ledger, named)
+    door.answer(body, None if json else pages.factors(body, door.page))
+
+
+@app.command(
+    "verify", cls=PlainCommand, rich_help_panel=BOOKS, epilog=examples("joulebook verify", "joulebook verify --json"),
+)  # fmt: skip
+def verify(context: typer.Context, *, json: Json = False) -> None:
+    """Prove the book against itself: chain, balance, readings, and every figure derived again. Exit code 1 where it fails."""
+    door = door_of(context)
+    with door.ledger() as ledger:
+        body = ledger.verify()
+    door.answer(body, None if json else pages.verify(body, door.page))
+    if not body["ok"]:
+        raise typer.Exit(1)

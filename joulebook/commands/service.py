@@ -1,0 +1,38 @@
+"""Run a service: serve."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from joulebook.commands.options import SERVICE, door_of, examples, whole
+from joulebook.commands.plain import PlainCommand
+from joulebook_ledger.core.refusals import Unavailable
+
+app = typer.Typer()
+LOOPBACK = "127.0.0.1"
+PORT = "8420"
+LARGEST_PORT = 65_535
+
+
+@app.command(
+    "serve", cls=PlainCommand, rich_help_panel=SERVICE,
+    epilog=examples("joulebook serve", "joulebook serve --port 9000", "JOULEBOOK_LEDGER=http://127.0.0.1:8420 joulebook runs"),
+)  # fmt: skip
+def serve(
+    context: typer.Context, *,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Loopback only, until there are keys.")] = LOOPBACK,
+    port: Annotated[str, typer.Option("--port", metavar="N", help="Port; 0 takes a free one.")] = PORT,
+) -> None:  # fmt: skip
+    """Serve the book over HTTP on this machine, guarded by the token in JOULEBOOK_HOME/token."""
+    number = whole(port, "--port", 0, LARGEST_PORT)
+    try:
+        from joulebook_api.serve import serve as run_service
+    except ImportError as error:
+        if (error.name or "").startswith("joulebook"):
+            raise
+        raise Unavailable(
+            f"the service needs {error.name}, which is not installed: pip install 'joulebook[server]'"
+        ) from None
+    run_service(door_of(context).settings, host=host, port=number)
