@@ -2,7 +2,7 @@
 
 Domains nest: psys > package > {core, uncore}, with dram beside them. Only package and dram are counted, so nothing counts twice:
 psys, core and uncore are left out, and so are the twins of the control type `intel-rapl-mmio`, which show the same package by another
-path. Where a package shows itself once per die although it has one counter (AMD Threadripper and EPYC of Zen 1 and 2: mlco2/codecarbon
+path (and are taken where they alone are there). Where a package shows itself once per die although it has one counter (AMD Threadripper and EPYC of Zen 1 and 2: mlco2/codecarbon
 #1274, 137 W for 68 W), its dies move together to the microjoule and all but the first are left out.
 
 energy_uj is readable by root alone since CVE-2020-8694; a machine that forbids it answers `permission_denied`, and `diagnosis` knows
@@ -158,11 +158,13 @@ def _mirrored_dies(meters: dict[str, RaplMeter], pause: Callable[[float], object
 
 
 def _zones(base: str) -> list[str]:
-    """Return the zones of the control type intel-rapl, in order; intel-rapl-mmio shows the same packages and is passed over."""
+    """Return the zones of the first control type that has any: intel-rapl-mmio shows the same packages by another path."""
     try:
-        return sorted(name for name in os.listdir(base) if name.startswith("intel-rapl:"))
+        names = sorted(os.listdir(base))
     except OSError:
         return []
+    zones = ([name for name in names if name.startswith(f"{kind}:")] for kind in ("intel-rapl", "intel-rapl-mmio"))
+    return next(filter(None, zones), [])
 
 
 def _name_of(base: str, zone: str) -> str | None:
@@ -188,7 +190,7 @@ def _number_in(path: str) -> int | NoData:
     text = _text_in(path)
     if isinstance(text, NoData):
         return text
-    return int(text) if text.isascii() and text.isdecimal() else NoData(READ_FAILED)
+    return int(text) if text.isdecimal() else NoData(READ_FAILED)
 
 
 def _text_in(path: str) -> str | NoData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,10 @@ class Machine:
     def remove(self, path: str) -> None:
         """Take a file away."""
         (self.folder / path).unlink()
+
+    def remove_folder(self, path: str) -> None:
+        """Take a folder away with all that is in it."""
+        shutil.rmtree(self.folder / path)
 
     def break_file(self, path: str) -> None:
         """Make a file fail when it is read, though it can be opened (a folder does)."""

@@ -152,6 +152,11 @@ def test_a_clean_text_is_one_a_fact_allows(text: str) -> None:
     assert identity.clean(cleaned) == cleaned
 
 
+def test_a_long_text_is_cut_between_words_without_a_space_at_its_end() -> None:
+    """As a fact allows it."""
+    assert identity.clean("a" * 199 + " b") == "a" * 199
+
+
 @given(st.text())
 def test_the_digest_is_sha256(text: str) -> None:
     """Whichever module computes it."""

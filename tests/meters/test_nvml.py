@@ -231,10 +231,11 @@ def test_a_library_older_than_a_function_does_without_it() -> None:
     """What is missing is not supported."""
 
     class Old(FakeNvml):
+        nvmlDeviceGetTotalEnergyConsumption = property()  # noqa: N815
         nvmlDeviceGetFieldValues = property()  # noqa: N815 - reading it raises AttributeError
         nvmlDeviceGetProcessUtilization = property()  # noqa: N815
 
-    (meter,), _ = find_gpus(Old(FakeGpu(errors=dict(NO_COUNTER))))
+    (meter,), _ = find_gpus(Old(FakeGpu()))
     assert meter.read() == PowerValue(90_000)
     assert meter.processes() == DeviceProcesses((), None)
 
@@ -321,7 +322,7 @@ def test_nothing_is_loaded_where_no_driver_is(machine: Callable[[str], Machine])
         ({}, "driver_missing"),
         ({"usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1": b""}, "driver_missing"),
         ({"dev/nvidiactl": b""}, "library_missing"),
-        ({"dev/nvidiactl": b"", "etc/ld.so.cache": b"\0libcuda.so.1\0"}, "library_missing"),
+        ({"dev/nvidiactl": b"", "etc/ld.so.cache": b"\0libcuda.so.1\0/opt/x"}, "library_missing"),
         ({"dev/nvidiactl": b"", "etc/ld.so.cache": b"\0libnvidia-ml.so.1\0/opt/x"}, ""),
         ({"dev/nvidiactl": b"", "usr/lib64/libnvidia-ml.so.1": b""}, ""),
         ({"dev/dxg": b"", "usr/lib/wsl/lib/libnvidia-ml.so.1": b""}, ""),

@@ -47,6 +47,21 @@ def test_core_and_uncore_of_a_laptop_do_not_count(machine: Recorded) -> None:
     assert [missing.reason for missing in absent] == ["covered_by_another"] * 3
 
 
+def test_the_twins_of_a_package_count_only_where_they_are_alone(machine: Recorded) -> None:
+    """By whichever path the kernel shows it, a package counts once."""
+    server = machine("two_xeons")
+    server.write(f"{POWERCAP}/intel-rapl-mmio:0:0/name", "dram\n")
+    server.counts("intel-rapl-mmio:0:0", 1)
+    server.counts("intel-rapl-mmio:0", 5)
+    before = found_on(server)[0]
+    assert sorted(before) == ["package-0", "package-0-dram", "package-1", "package-1-dram"]
+    for zone in ("0", "0:0", "1", "1:0", "2"):
+        server.remove_folder(f"{POWERCAP}/intel-rapl:{zone}")
+    alone = found_on(server)[0]
+    assert sorted(alone) == ["package-0", "package-0-dram", "package-1"]
+    assert alone["package-0"].read() == CounterValue(5, 1_000_000, RANGE_UJ)
+
+
 def test_a_domain_answers_its_counter_with_its_range(machine: Recorded) -> None:
     """Microjoules, and where they start again."""
     meters, _ = found_on(machine("two_xeons"))
