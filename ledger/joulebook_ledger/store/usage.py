@@ -1,0 +1,234 @@
+"""Hourly usage from windows and uses, set-wise: the second form of `core.timeline` (CORE §3).
+
+An hour of one reader whose claims stay within its readings is a sum. Hours of several readers, and overclaimed ones, go through
+`lay_hour` itself, whose integers cannot overflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from joulebook_ledger.core.records import Use, Window
+from joulebook_ledger.core.timeline import NO_METHOD, ReaderWindows, WindowUses, lay_hour
+from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
+from joulebook_ledger.store import bulk, work
+from joulebook_ledger.store.rows import Row, SqlRows, one
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+COLUMNS = ("meter", "hour", "account", "method", "energy_mj", "held_mj", "time_ms", "unmetered_mj", "overclaimed")
+GREATEST_ESTIMATE_MJ = 2**63 // MILLISECONDS_PER_HOUR // 2
+"""Of one hour and meter; above it, splitting the estimate by milliseconds would leave 64 bits."""
+_METHOD = f"CASE WHEN w.energy_mj IS NULL THEN '{NO_METHOD}' ELSE w.method END"
+
+
+def rebuild(connection: Connection, *, by_rule: bool = False) -> None:
+    """Make the usage of the days in `work_day` that are marked for it again from their windows.
+
+    Args:
+        connection: In the booker's transaction, with work tables made and `work_day` filled.
+        by_rule: Lay every hour by `core.timeline`, none by sums.
+    """
+    _forget(connection)
+    if one(SqlRows(connection), "SELECT 1 FROM work_day WHERE rebuild = 1 LIMIT 1") is None:
+        return
+    _note_voided(connection)
+    _sum_supplies(connection)
+    _sum_claims(connection)
+    _choose_by_rule(connection, everything=by_rule)
+    _place(connection)
+    _add_sums(connection)
+    _lay_by_rule(connection)
+
+
+def _forget(connection: Connection) -> None:
+    hours = " UNION ALL ".join(f"SELECT {hour} AS hour" for hour in range(24))
+    work.run(
+        connection,
+        "DELETE FROM usage WHERE (meter, hour) IN"
+        f" (SELECT d.source, d.day * 24 + h.hour FROM work_day AS d CROSS JOIN ({hours}) AS h WHERE d.rebuild = 1)",
+    )
+    work.run(
+        connection, "DELETE FROM placed WHERE (source, day) IN (SELECT source, day FROM work_day WHERE rebuild = 1)"
+    )
+
+
+def _note_voided(connection: Connection) -> None:
+    """Note which windows and uses a correction voids."""
+    rows = SqlRows(connection)
+    for table, noted in (("meter_window", "work_void_window"), ("meter_use", "work_void_use")):
+        keys = [json.loads(text) for text in bulk.voided(rows, table)]
+        work.fill(connection, noted, [(meter, start, reader, *run) for meter, reader, start, *run in keys])
+
+
+_VALID_WINDOW = (
+    "NOT EXISTS (SELECT 1 FROM work_void_window AS v"
+    " WHERE v.meter = w.meter AND v.start_ms = w.start_ms AND v.reader = w.reader)"
+)
+_VALID_USE = (
+    "NOT EXISTS (SELECT 1 FROM work_void_use AS v"
+    " WHERE v.meter = u.meter AND v.start_ms = u.start_ms AND v.reader = u.reader AND v.run = u.run)"
+)
+
+
+def _within_days(alias: str) -> str:
+    """Return the condition that a window or use falls into a day of `work_day` d, with bounds that let partitions be left out."""
+    return (
+        f"{alias}.meter = d.source AND {alias}.start_ms >= d.day * {MILLISECONDS_PER_DAY}"
+        f" AND {alias}.start_ms < (d.day + 1) * {MILLISECONDS_PER_DAY} AND d.rebuild = 1"
+        f" AND {alias}.start_ms >= {{first}} AND {alias}.start_ms < {{end}}"
+    )
+
+
+def _with_bounds(connection: Connection, sql: str) -> str:
+    found = one(SqlRows(connection), "SELECT MIN(day), MAX(day) FROM work_day WHERE rebuild = 1")
+    assert found is not None
+    return sql.format(first=found[0] * MILLISECONDS_PER_DAY, end=(found[1] + 1) * MILLISECONDS_PER_DAY)
+
+
+def _sum_supplies(connection: Connection) -> None:
+    sql = f"""
+        INSERT INTO work_supply
+        SELECT w.meter, w.start_ms / {MILLISECONDS_PER_HOUR}, {_METHOD}, w.reader, CAST(SUM(COALESCE(w.energy_mj, 0)) AS BIGINT),
+               CAST(SUM(w.end_ms - w.start_ms) AS BIGINT), CAST(SUM(COALESCE(w.estimate_mj, 0)) AS BIGINT)
+        FROM work_day AS d CROSS JOIN meter_window AS w
+        WHERE {_within_days("w")} AND {_VALID_WINDOW}
+        GROUP BY 1, 2, 3, 4
+    """
+    work.run(connection, _with_bounds(connection, sql))
+    work.weigh(connection, "work_supply")
+
+
+def _sum_claims(connection: Connection) -> None:
+    sql = f"""
+        INSERT INTO work_claim
+        SELECT u.meter, u.start_ms / {MILLISECONDS_PER_HOUR}, {_METHOD}, u.run,
+               CAST(SUM(u.energy_mj) AS BIGINT), CAST(SUM(u.static_mj) AS BIGINT), CAST(SUM(u.time_ms) AS BIGINT)
+        FROM work_day AS d CROSS JOIN meter_use AS u CROSS JOIN meter_window AS w
+        WHERE {_within_days("u")} AND w.meter = u.meter AND w.start_ms = u.start_ms AND w.reader = u.reader
+          AND w.start_ms >= {{first}} AND w.start_ms < {{end}} AND {_VALID_WINDOW} AND {_VALID_USE}
+        GROUP BY 1, 2, 3, 4
+    """
+    work.run(connection, _with_bounds(connection, sql))
+    work.weigh(connection, "work_claim")
+
+
+_CLAIMED = """
+    SELECT meter, hour, method, CAST(SUM(energy_mj) AS BIGINT) AS energy_mj, CAST(SUM(time_ms) AS BIGINT) AS time_ms
+    FROM work_claim GROUP BY meter, hour, method
+"""
+
+
+def _choose_by_rule(connection: Connection, *, everything: bool) -> None:
+    """Note the hours that are no plain sums: several readers, overclaimed, or an estimate too great to split in 64 bits."""
+    several = "SELECT meter, hour FROM work_supply GROUP BY meter, hour HAVING MIN(reader) <> MAX(reader)"
+    beyond = f"""
+        SELECT s.meter, s.hour FROM work_supply AS s
+        LEFT JOIN ({_CLAIMED}) AS c ON c.meter = s.meter AND c.hour = s.hour AND c.method = s.method
+        WHERE c.energy_mj > s.energy_mj OR c.time_ms > s.time_ms OR s.estimate_mj > {GREATEST_ESTIMATE_MJ}
+    """
+    chosen = "SELECT meter, hour FROM work_supply" if everything else f"{several} UNION {beyond}"
+    work.run(connection, f"INSERT INTO work_rule_hour SELECT DISTINCT meter, hour FROM ({chosen}) AS chosen")
+    work.weigh(connection, "work_rule_hour")
+
+
+def _place(connection: Connection) -> None:
+    """Place each source and day by the machine that its first reader in order named."""
+    work.run(
+        connection,
+        """
+        INSERT INTO placed (source, day, machine)
+        SELECT meter, day, machine FROM (
+            SELECT s.meter, s.hour / 24 AS day, r.machine,
+                   ROW_NUMBER() OVER (PARTITION BY s.meter, s.hour / 24 ORDER BY r.rank, r.reader) AS place
+            FROM work_supply AS s JOIN reader AS r ON r.reader = s.reader
+        ) AS ranked WHERE place = 1
+    """,
+    )
+
+
+def _add_sums(connection: Connection) -> None:
+    plain = "NOT EXISTS (SELECT 1 FROM work_rule_hour AS h WHERE h.meter = s.meter AND h.hour = s.hour)"
+    share = f"{work.muldiv('reached', 'estimate_mj', 'supply_ms')} - ({work.muldiv('reached - time_ms', 'estimate_mj', 'supply_ms')})"
+    work.run(
+        connection,
+        f"""
+        INSERT INTO usage ({", ".join(COLUMNS)})
+        SELECT meter, hour, account, method, energy_mj, held_mj, time_ms, unmetered_mj, 0 FROM (
+            SELECT meter, hour, account, method, energy_mj, held_mj, time_ms, {share} AS unmetered_mj FROM (
+                SELECT meter, hour, account, method, energy_mj, held_mj, time_ms, estimate_mj, supply_ms,
+                       CAST(SUM(time_ms) OVER (PARTITION BY meter, hour, method ORDER BY place, account
+                                               ROWS UNBOUNDED PRECEDING) AS BIGINT) AS reached
+                FROM (
+                    SELECT c.meter, c.hour, c.account, c.method, c.energy_mj, c.held_mj, c.time_ms, s.estimate_mj,
+                           s.time_ms AS supply_ms, {work.place_of("c.account")} AS place
+                    FROM work_supply AS s CROSS JOIN work_claim AS c
+                    WHERE c.meter = s.meter AND c.hour = s.hour AND c.method = s.method AND {plain}
+                    UNION ALL
+                    SELECT s.meter, s.hour, 'idle', s.method, s.energy_mj - COALESCE(c.energy_mj, 0), 0,
+                           s.time_ms - COALESCE(c.time_ms, 0), s.estimate_mj, s.time_ms, 3
+                    FROM work_supply AS s
+                    LEFT JOIN ({_CLAIMED}) AS c ON c.meter = s.meter AND c.hour = s.hour AND c.method = s.method
+                    WHERE {plain}
+                ) AS shares
+            ) AS cumulative
+        ) AS split WHERE energy_mj <> 0 OR held_mj <> 0 OR time_ms <> 0 OR unmetered_mj <> 0
+    """,
+    )
+
+
+def _lay_by_rule(connection: Connection) -> None:
+    laid = [
+        (meter, hour, *row, int(usage.overclaimed))
+        for (meter, hour), readers in _hours_by_rule(connection)
+        for usage in [lay_hour(hour, readers)]
+        for row in usage.rows
+    ]
+    numbers = frozenset({"hour", "energy_mj", "held_mj", "time_ms", "unmetered_mj", "overclaimed"})
+    bulk.insert(connection, "usage", COLUMNS, numbers, laid)
+
+
+def _hours_by_rule(connection: Connection) -> Iterator[tuple[tuple[str, int], list[ReaderWindows]]]:
+    rows = SqlRows(connection)
+    within = f"{{0}}.meter = h.meter AND {{0}}.start_ms >= h.hour * {MILLISECONDS_PER_HOUR} AND {{0}}.start_ms < (h.hour + 1) * {MILLISECONDS_PER_HOUR}"
+    windows = rows.rows(f"""
+        SELECT h.meter, h.hour, r.rank, w.reader, w.start_ms, w.end_ms, w.energy_mj, w.method, w.reason, w.estimate_mj
+        FROM work_rule_hour AS h CROSS JOIN meter_window AS w JOIN reader AS r ON r.reader = w.reader
+        WHERE {within.format("w")} AND {_VALID_WINDOW} ORDER BY h.meter, h.hour
+    """)
+    uses: dict[Row, list[Use]] = defaultdict(list)
+    for meter, reader, start, *of_use in rows.rows(f"""
+        SELECT u.meter, u.reader, u.start_ms, u.run, u.energy_mj, u.static_mj, u.time_ms, u.active_ms, u.method
+        FROM work_rule_hour AS h CROSS JOIN meter_use AS u WHERE {within.format("u")} AND {_VALID_USE}
+    """):
+        run, energy, static, time, active, method = of_use
+        use = Use(
+            meter=meter,
+            start_ms=start,
+            run=run,
+            energy_mj=energy,
+            static_mj=static,
+            time_ms=time,
+            active_ms=active,
+            method=method,
+        )
+        uses[meter, reader, start].append(use)
+    by_hour: dict[tuple[str, int], dict[tuple[int, str], list[WindowUses]]] = {}
+    for meter, hour, rank, reader, start, end, energy, method, reason, estimate in windows:
+        window = Window(
+            meter=meter,
+            start_ms=start,
+            end_ms=end,
+            energy_mj=energy,
+            method=method,
+            reason=reason,
+            estimate_mj=estimate,
+        )
+        laid = WindowUses(window=window, uses=tuple(uses.get((meter, reader, start), ())))
+        by_hour.setdefault((meter, hour), {}).setdefault((rank, reader), []).append(laid)
+    for key, readers in by_hour.items():
+        yield key, [ReaderWindows(rank=rank, reader=reader, windows=tuple(w)) for (rank, reader), w in readers.items()]
