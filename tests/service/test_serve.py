@@ -14,8 +14,8 @@ from joulebook_ledger.settings import Settings
 
 @pytest.mark.parametrize(
     "host",
-    ["0.0.0.0", "::", "", "10.0.0.7", "192.168.1.1", "example.org", "localhost.example.org", "*", "::ffff:10.0.0.1"],
-)
+    ["0.0.0.0", "::", "", "10.0.0.7", "192.168.1.1", "example.org", "localhost.example.org", "*", "::ffff:10.0.0.1"],  # noqa: S104 - refused here
+)  # fmt: skip
 def test_no_address_but_this_machines_is_served(tmp_path: Path, host: str) -> None:
     """The text names two ways that are safe; neither a token nor a book is made."""
     settings = Settings(ledger=f"sqlite:///{tmp_path}/book.sqlite", home=str(tmp_path))
