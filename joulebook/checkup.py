@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
+from joulebook import __version__
 from joulebook.places import SETTERS, WORDS, known_place, unset
 from joulebook.tables import GAP, Page, clean, pairs, wrapped
 from joulebook.wiring import Door, machine_of, open_ledger
@@ -20,7 +20,7 @@ def examine(door: Door) -> dict[str, Any]:
     """Return what was found. Nothing is changed but what every command does: spools are recovered and delivered."""
     settings = load_settings(door.environment)
     return {
-        "joulebook": version("joulebook"),
+        "joulebook": __version__,
         "python": platform.python_version(),
         "machine": _machine(settings),
         "settings": {

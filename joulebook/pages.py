@@ -380,6 +380,8 @@ def _model(labels: Mapping[str, str]) -> str:
 def _fact(name: str, value: int | str) -> str:
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{name.removesuffix('_bytes').replace('_', ' ')} {value / 2**20:,.0f} MiB"
+    if name.endswith("_ms") and isinstance(value, int):
+        return f"{name.removesuffix('_ms').replace(':', ' ')} {figures.duration(value / 1_000)}"
     return f"{name.replace('_', ' ')} {value}"
 
 

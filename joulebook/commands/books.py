@@ -27,7 +27,7 @@ _LIST, _SET = "list", "set"
 def factors(
     context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[list | set KIND VALUE]", help=f"KIND: {', '.join(FACTOR_UNITS)}.", show_default=False)
+        list[str] | None, typer.Argument(metavar="list | set KIND VALUE", help=f"KIND: {', '.join(FACTOR_UNITS)}.", show_default=False)
     ] = None,
     *,
     of: Annotated[str, typer.Option("--of", metavar="OBJECT", help="Zone, site or machine.", show_default="this machine's")] = "",

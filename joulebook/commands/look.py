@@ -161,7 +161,7 @@ def rank(
 def why(
     context: typer.Context,
     figure: Annotated[
-        list[str] | None, typer.Argument(metavar="[FIGURE]", help="run:R#FIGURE, report:M/KEY=VALUE#FIGURE, or `last FIGURE`.", show_default="last cost")
+        list[str] | None, typer.Argument(metavar="FIGURE", help="run:R#FIGURE, report:M/KEY=VALUE#FIGURE, or `last FIGURE`.", show_default="last cost")
     ] = None,
     *, json: Json = False,
 ) -> None:  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 import typer.main
 
+from joulebook import __version__
 from joulebook.commands.plain import PlainGroup
 from joulebook.wiring import Door
 from joulebook_ledger.core.refusals import JoulebookError
@@ -82,9 +83,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
-        from importlib.metadata import version as installed_version
-
-        context.obj.say(f"{PROGRAM} {installed_version(PROGRAM)}")
+        context.obj.say(f"{PROGRAM} {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         context.get_help()  # Typer writes it by itself

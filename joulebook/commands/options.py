@@ -19,9 +19,7 @@ SERVICE = "Run a service"
 Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON, unrounded: the body that REST sends.")]
 Run = Annotated[
     str,
-    typer.Argument(
-        metavar="[RUN]", help="A run's id or its beginning; the last run where left out.", show_default=False
-    ),
+    typer.Argument(metavar="RUN", help="A run's id or its beginning; the last run where left out.", show_default=False),
 ]
 Model = Annotated[str, typer.Option("--model", metavar="NAME", help="Name of the model.", show_default=False)]
 Version = Annotated[str, typer.Option("--version", metavar="TEXT", help="Version of the model.", show_default=False)]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 _TAKEN_AS_THEY_ARE = (str, list[str], bool)
 
@@ -37,7 +37,13 @@ def _made_plain(parameters: list[Any]) -> list[Any]:
         is_plain = getattr(described, "annotation", None) in _TAKEN_AS_THEY_ARE
         if is_plain and not isinstance(parameter.process_value, partial):
             parameter.process_value = partial(_take, parameter, parameter.process_value)
+            if parameter.metavar is None or isinstance(parameter, TyperArgument):
+                parameter.display_type_rich = _no_type
     return parameters
+
+
+def _no_type(**_context: Any) -> None:
+    """Show no type in the help: a switch has none, and a word is a text."""
 
 
 def _take(parameter: Any, turn: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:

@@ -60,8 +60,9 @@ def init(
 ) -> None:  # fmt: skip
     """Say where this machine stands and what its energy costs; prices the whole open past.
 
-    Asks for what no option says, with offers from time zone and locale, and applies nothing before it is confirmed. May be run again:
-    what is not said stays as it is.
+    Asks for what no option says, with offers from time zone and locale; applies nothing before it is confirmed.
+
+    May be run again: what is not said then stays as it is.
     """
     from joulebook import places
     from joulebook.placing import place_machine
@@ -80,7 +81,7 @@ def init(
 
 
 @app.command(
-    "run", cls=PlainCommand, rich_help_panel=TRACK, context_settings={"allow_interspersed_args": False},
+    "run", cls=PlainCommand, rich_help_panel=TRACK, context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] --",
     epilog=examples(
         "joulebook run -- python train.py", "joulebook run --model resnet50 --task imagenet --stage training -- torchrun train.py --epochs 3",
         "joulebook run --team vision --tag grid=b -- ./job.sh",
@@ -88,7 +89,7 @@ def init(
 )  # fmt: skip
 def run(
     context: typer.Context,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command to run, and its own words.")],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", help="The command to run, and its own words.")],
     *, model: Model = "", version: Version = "", task: Task = "", stage: Stage = "", project: Project = "", team: Team = "",
     name: Name = "", tag: Tags = None,
 ) -> None:  # fmt: skip
@@ -103,12 +104,12 @@ def run(
 
 
 @app.command(
-    "log", cls=PlainCommand, rich_help_panel=TRACK,
+    "log", cls=PlainCommand, rich_help_panel=TRACK, options_metavar="[OPTIONS] [RUN]",
     epilog=examples("joulebook log accuracy=0.761", "joulebook log 3f9c accuracy=0.761 loss=0.92 --split test --step 100"),
 )  # fmt: skip
 def log(
     context: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="[RUN] SCORE=VALUE…", help="A run, the last one if left out, and its scores.")],
+    words: Annotated[list[str], typer.Argument(metavar="SCORE=VALUE", help="A run, the last one if left out, and its scores.")],
     *,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Such as test.", show_default=False)] = "",
     step: Annotated[str, typer.Option("--step", metavar="N", help="Training step; the last one ranks.", show_default=False)] = "",
@@ -145,7 +146,7 @@ def log(
 )  # fmt: skip
 def label(
     context: typer.Context,
-    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="Runs; the last one if left out.", show_default=False)] = None,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Runs; the last one if left out.", show_default=False)] = None,
     *, model: Model = "", version: Version = "", task: Task = "", stage: Stage = "", project: Project = "", team: Team = "",
     name: Name = "", tag: Tags = None,
     exclude: Annotated[str, typer.Option("--exclude", metavar="REASON", help="Leave them out of rankings.", show_default=False)] = "",
@@ -202,7 +203,7 @@ def quickstart(
     price: Annotated[str, typer.Option("--price", metavar="PER_KWH", help="Price of electricity per kWh.", show_default=False)] = "",
     currency: Annotated[str, typer.Option("--currency", metavar="CODE", help="Currency of the price.", show_default=False)] = "",
 ) -> None:  # fmt: skip
-    """Train six real models under track() and show footprints, report and ranking; writes to a book of its own."""
+    """Train eight real models and show footprints, report and ranking; writes to a book of its own."""
     from joulebook import quickstart as first_steps
 
     first_steps.run(door_of(context), zone=zone, price=price, currency=currency)
