@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,12 +27,16 @@ HEAVY = {
 }
 # These are light next to the above, and still a good part of the time that `import joulebook` may take.
 NOT_AT_IMPORT = {"asyncio", "dataclasses", "importlib.metadata", "inspect", "logging", "pynvml", "socket", "subprocess"}
+NOT_WHILE_MEASURING = {"joulebook_ledger.client", "joulebook_ledger.store", "pynvml", "sqlite3", "typing_extensions"}
 
 
-def loaded_by(program: str) -> set[str]:
+def loaded_by(program: str, folder: Path | None = None) -> set[str]:
     """Return the modules that a program loads in a fresh interpreter, beyond those that are there without it."""
+    places = {"JOULEBOOK_HOME": str(folder / "home"), "JOULEBOOK_SPOOL": str(folder / "spool")} if folder else {}
     watched = f"import sys\nbefore = set(sys.modules)\n{program}\nprint('loaded:', *sorted(set(sys.modules) - before))"
-    run = subprocess.run([sys.executable, "-c", watched], check=True, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", watched], check=True, capture_output=True, text=True, env=os.environ | places
+    )
     return set(run.stdout.rpartition("loaded:")[2].split())
 
 
@@ -44,6 +50,32 @@ def test_what_a_program_loads_is_seen() -> None:
 def test_importing_joulebook_stays_light(module: str, loaded_by_import: set[str]) -> None:
     """`import joulebook` loads neither a library nor the slower parts of the standard library."""
     assert module not in loaded_by_import
+
+
+@pytest.mark.parametrize("module", sorted(HEAVY | NOT_WHILE_MEASURING))
+def test_tracking_stays_light(module: str, loaded_by_track: set[str]) -> None:
+    """A body under `track()`, its scores and its footprint load neither a library nor anything that speaks SQL or HTTP."""
+    assert module not in loaded_by_track
+
+
+def test_tracking_was_really_tried(loaded_by_track: set[str]) -> None:
+    """The program above measured something: the reader was there, and the footprint was computed."""
+    assert {"joulebook_collectors.reader", "joulebook_ledger.core.pricing"} <= loaded_by_track
+
+
+@pytest.fixture(scope="module")
+def loaded_by_track(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Return what a small tracked program loads, a footprint and the closing line included."""
+    program = (
+        "import joulebook, time\n"
+        "with joulebook.track(model='m', task='t') as run:\n"
+        "    with run.phase('data'):\n"
+        "        time.sleep(0.01)\n"
+        "    run.log(accuracy=0.5)\n"
+        "assert run.footprint.duration_s is not None\n"
+        "str(run)"
+    )
+    return loaded_by(program, folder=tmp_path_factory.mktemp("tracked"))
 
 
 @pytest.fixture(scope="module")
