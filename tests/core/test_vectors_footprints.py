@@ -1,0 +1,271 @@
+"""Published footprints, worked out by the core: energy laid, priced by the hour, and compared within each case's own tolerance."""
+
+import pytest
+from helpers.vectors import Missing, agree, cases
+
+from joulebook_ledger.core.metering import Baseline, cut_by_time, read_counter
+from joulebook_ledger.core.periods import parse_time
+from joulebook_ledger.core.pricing import COLUMNS, NOTHING, Rate, Rates, source_leg
+from joulebook_ledger.core.quality import Contribution, relative_sigma
+from joulebook_ledger.core.timeline import UsageRow
+from joulebook_ledger.core.units import MILLIJOULES_PER_KWH as KWH
+from joulebook_ledger.core.units import MILLISECONDS_PER_HOUR as HOUR
+
+POUND_G = 453.59237  # exact by definition
+
+
+def priced(energy_mj=0, time_ms=0, **rates):
+    """Figures by column of so much energy and time."""
+    leg = source_leg([UsageRow("run", "declared", energy_mj, 0, time_ms, 0)], Rates(**rates))
+    return dict(zip(COLUMNS, leg, strict=True))
+
+
+def ppm(pue):
+    """A PUE as a rate."""
+    return Rate(round(pue * 1_000_000))
+
+
+def grid(g_per_kwh):
+    """A grid intensity as a rate."""
+    return Rate(round(g_per_kwh * 1_000_000))
+
+
+def energy_mj(watts, hours):
+    """Steady power over hours."""
+    return round(watts * hours * 3_600_000)
+
+
+def patterson(case):
+    """Chips at their mean system power, location-based and net of clean power."""
+    given, expected = case["inputs"], case["expected_published"]
+    drawn = energy_mj(given["chips"] * given["avg_system_power_w_per_chip"], given["days"] * 24)
+    rates = {"location": grid(given["ci_gross_kg_per_kwh"] * 1_000), "market": grid(given["ci_net_kg_per_kwh"] * 1_000)}
+    found = priced(drawn, pue=ppm(given["pue"]), **rates)
+    agree(case, "energy_kwh", found["energy_facility_mj"] / KWH, expected["energy_kwh"])
+    agree(case, "gross_tco2e", found["co2e_location"] / 1e12, expected["gross_tco2e"])
+    agree(case, "net_tco2e", found["co2e_market"] / 1e12, expected["net_tco2e"])
+
+
+def strubell(case):
+    """Energy and CO2e from power, cost from device hours at two prices."""
+    given, expected = case["inputs"], case["expected_published"]
+    hours = case.get("use_hours_for_match", given["hours"])
+    if "total_power_w" in given:
+        drawn = energy_mj(given["total_power_w"], hours)
+        found = priced(drawn, pue=ppm(given["pue"]), location=grid(given["ci_lb_per_kwh"] * POUND_G))
+        agree(case, "energy_kwh_with_pue", found["energy_facility_mj"] / KWH, expected["energy_kwh_with_pue"])
+        agree(case, "co2e_lb", found["co2e_location"] / 1e6 / POUND_G, expected["co2e_lb"])
+    kind = "gpu" if "gpus" in given else "tpu"
+    device_ms = round(given[f"{kind}s"] * hours * HOUR)
+    low = case.get("use_price_low_for_match", given[f"usd_per_{kind}_hour_low"])
+    for field, price in (("cost_usd_low", low), ("cost_usd_high", given[f"usd_per_{kind}_hour_high"])):
+        found = priced(time_ms=device_ms, instance=Rate(round(price * 1_000_000)))
+        agree(case, field, found["cost_instance"] / 1e6, expected[field])
+
+
+def luccioni(case):
+    """300 W for 100 hours."""
+    given = case["inputs"]
+    found = priced(energy_mj(given["power_w"], given["hours"]), pue=ppm(1), location=grid(given["ci_g_per_kwh"]))
+    agree(case, "kg_co2e", found["co2e_location"] / 1e9, case["expected_published"]["kg_co2e"])
+
+
+def microjoules_are_exact(case):
+    """1 kWh is 3,600,000 J exactly."""
+    counted = read_counter(
+        Baseline(0, 0), case["inputs"]["energy_uj"], HOUR, per_joule=1_000_000, wraps_at=0, max_power_mw=10**6
+    )
+    agree(case, "kwh", counted[1].energy_mj / KWH, case["computed"]["kwh_exact"])
+
+
+def hourly(case):
+    """Each hour at its own intensity, not the day at its mean."""
+    given = case["inputs"]
+    pairs = list(zip(given["kwh_by_hour"], given["g_per_kwh_by_hour"], strict=True))
+    grams = sum(priced(k * KWH, pue=ppm(1), location=grid(g))["co2e_location"] for k, g in pairs) / 1e6
+    agree(case, "time_matched_g", grams, case["expected"]["time_matched_g"])
+    agree(
+        case, "consumption_weighted_ci", grams / sum(k for k, _ in pairs), case["expected"]["consumption_weighted_ci"]
+    )
+
+
+def partial_hours(case):
+    """Energy of a run cut at the hours it touches."""
+    given = case["inputs"]
+    start, end = (parse_time(text) for text in given["run"])
+    hours = [start, *(parse_time(f"2024-01-01T{hour}:00:00Z") for hour in ("01", "02")), end]
+    parts = cut_by_time(round(given["kwh_uniform"] * KWH), hours)
+    grams = sum(
+        priced(p, pue=ppm(1), location=grid(g))["co2e_location"]
+        for p, g in zip(parts, given["ci"].values(), strict=True)
+    )
+    agree(case, "g", grams / 1e6, case["expected"]["g"])
+
+
+def pue_once(case):
+    """IT energy is brought to the facility's once."""
+    given = case["inputs"]
+    found = priced(given["it_kwh"] * KWH, pue=ppm(given["pue"]), location=grid(given["ci_kg"] * 1_000))
+    agree(case, "facility_kwh", found["energy_facility_mj"] / KWH, case["expected"]["facility_kwh"])
+    agree(case, "kg", found["co2e_location"] / 1e9, case["expected"]["kg"])
+
+
+def pue_of_a_facility_meter(case):
+    """Facility energy is not multiplied; IT energy is found from it."""
+    given = case["inputs"]
+    found = priced(given["facility_kwh"] * KWH, pue=ppm(given["pue"]), boundary=given["boundary"])
+    agree(case, "facility_kwh", found["energy_facility_mj"] / KWH, case["expected"]["facility_kwh"])
+    agree(case, "it_kwh", found["energy_it_mj"] / KWH, case["expected"]["it_kwh"])
+
+
+def water(case):
+    """On site per kWh of IT, at the source per kWh of the facility."""
+    given, expected = case["inputs"], case["expected"]
+    rates = {
+        "water_site": Rate(round(given["wue_site_l_per_it_kwh"] * 1e6)),
+        "water_source": Rate(round(given["ewif_l_per_kwh"] * 1e6)),
+    }
+    found = priced(given["it_kwh"] * KWH, pue=ppm(given["pue"]), **rates)
+    agree(case, "site_l", found["water_site"] / 1e6, expected["site_l"])
+    agree(case, "source_l", found["water_source"] / 1e6, expected["source_l"])
+    agree(case, "total_l", (found["water_site"] + found["water_source"]) / 1e6, expected["total_l"])
+
+
+def embodied_by_time(case):
+    """A ton over four years, one hour of it."""
+    given = case["inputs"]
+    rate = Rate(round(given["te_kg"] * 1e9 / (given["lifespan_years"] * 8_760)))
+    found = priced(time_ms=given["time_reserved_h"] * HOUR, embodied=rate)
+    agree(case, "m_g", found["co2e_embodied"] / 1e6, case["expected_published"]["m_g"])
+
+
+def eshoppen(case):
+    """Operational and embodied emissions of one hour of a shared server: two columns, added only for the index."""
+    given, expected = case["inputs"], case["expected_published"]
+    busy = given.get("utilisation", given.get("utilisation_printed"))
+    drawn = energy_mj(busy * given["cores"] * given["tdp_w"] * given["tdp_coefficient"], given["hours"])
+    hourly_ug = given["te_kg"] * 1e9 * given["tir_h"] / given["el_h"] * given["rr"] / given["tor"]
+    found = priced(
+        drawn, given["hours"] * HOUR, pue=ppm(1), location=grid(given["ci_g_per_kwh"]), embodied=Rate(round(hourly_ug))
+    )
+    agree(case, "m_g", found["co2e_embodied"] / 1e6, expected["m_g"])
+    agree(case, "sci_g", (found["co2e_location"] + found["co2e_embodied"]) / 1e6, expected["sci_g"])
+
+
+def sum_of_parts(case):
+    """Parts add up in whole micrograms."""
+    found = sum(round(part * 1e6) for part in case["inputs"]["parts_g"])
+    agree(case, "sci_g", found / 1e6, case["expected_published"]["sci_g"])
+
+
+def chain(case):
+    """Independent sources of error along one chain."""
+    sigmas = case["inputs"]["rel_sigma"]
+    named = sigmas.items() if isinstance(sigmas, dict) else enumerate(sigmas)
+    found = relative_sigma(1, [Contribution(str(name), 1, sigma) for name, sigma in named])
+    agree(case, "combined", found, case["expected"]["combined"])
+
+
+def total(case):
+    """Two parts, of one source of error or of two."""
+    given, expected = case["inputs"], case["expected"]
+    same = given.get("rho") == 1
+    parts = [
+        Contribution("same" if same else str(i), value, sigma)
+        for i, (value, sigma) in enumerate(zip(given["values"], given["rel_sigma"], strict=True))
+    ]
+    found = relative_sigma(sum(given["values"]), parts)
+    agree(case, "rel", found, expected["rel"])
+    agree(case, "abs_sigma", found * expected["total"], expected["abs_sigma"])
+
+
+ALLOCATION = Missing("allocation of instruments to months (market-based)", "joulebook_ledger.allocate")
+PROVIDERS = Missing("live factor providers", "joulebook_ledger.providers")
+LOSSES = Missing("transmission and distribution losses as a view", "joulebook_ledger.losses")
+INDEX = Missing("carbon intensity per functional unit (SCI)", "joulebook_ledger.intensity")
+EMBODIED = Missing("embodied rates made from product footprints", "joulebook_ledger.embodied")
+
+PATTERSON = {f"patterson2021_t1_{name}": patterson for name in (
+    "big_p100_us_avg", "big_p100_iowa", "et_medium_p100_iowa", "big_tpuv2_iowa", "et_medium_tpuv2_iowa")}  # fmt: skip
+STRUBELL = {f"strubell2019_t3_{name}": strubell for name in (
+    "transformer_base", "transformer_big", "elmo", "bert_base_gpu", "nas_p100", "bert_base_tpu", "nas_tpu", "gpt2_tpu")}  # fmt: skip
+GRID = ("electricitymaps_latest", "electricitymaps_history_item", "co2signal_legacy", "watttime_historical", "uk_carbon_intensity",
+        "entsoe_a75", "mix_to_intensity_lifecycle")  # fmt: skip
+FILES = {
+    "patterson2021_table1": (PATTERSON, {}),
+    "strubell2019_table3": (STRUBELL, {}),
+    "worked_examples_codecarbon_luccioni": (
+        {
+            "luccioni2023_worked_500": luccioni,
+            "luccioni2023_worked_100": luccioni,
+            "codecarbon_rapl_uj_to_kwh": microjoules_are_exact,
+        },
+        {"codecarbon_doc_mix": PROVIDERS},
+    ),
+    "scope2_grid_pue_water": (
+        {
+            "hourly_vs_average_ci": hourly,
+            "ci_proration_partial_hours": partial_hours,
+            "pue_applied_once": pue_once,
+            "pue_not_on_facility_meter": pue_of_a_facility_meter,
+            "wue": water,
+        },
+        {
+            "scope2_hierarchy_100mwh": ALLOCATION,
+            "scope2_annual_vs_hourly_matching": ALLOCATION,
+            "watttime_lb_mwh_to_g_kwh": PROVIDERS,
+            "egrid_lb_mwh": PROVIDERS,
+            "t_and_d_loss_scope3_cat3": LOSSES,
+        },
+    ),
+    "sci_and_impact_framework": (
+        {
+            "sci_time_share_example": embodied_by_time,
+            "sci_eshoppen_app": eshoppen,
+            "sci_eshoppen_db": eshoppen,
+            "sci_eshoppen_total": sum_of_parts,
+        },
+        dict.fromkeys(
+            (
+                "sci_ai_llm_consumer",
+                "sci_ai_llm_provider",
+                "sci_ai_cv_consumer",
+                "sci_ai_cv_provider",
+                "if_sci_success",
+                "if_sci_embodied_baseline",
+                "if_sci_embodied_hdd",
+                "if_pipeline_teads_u50_d1",
+                "if_pipeline_teads_u20_d5",
+            ),
+            INDEX,
+        ),
+    ),
+    "uncertainty": (
+        {
+            "rss_two": chain,
+            "tdp_x_util_full_chain": chain,
+            "measured_full_chain": chain,
+            "sum_independent": total,
+            "sum_fully_correlated": total,
+        },
+        {},
+    ),
+    "embodied": (
+        {},
+        dict.fromkeys(
+            ("hgx_h100_pcf", "a100_sxm4_40_falk2025", "dell_r740", "ccf_p4d_24xlarge", "ccf_hourly_rate"), EMBODIED
+        ),
+    ),
+    "grid_api_fixtures": ({}, dict.fromkeys(GRID, PROVIDERS)),
+}
+
+
+@pytest.mark.parametrize(("case", "check"), [param for name, tables in FILES.items() for param in cases(name, *tables)])
+def test_published_footprints(case, check):
+    """Every case of eight files of worked numbers."""
+    check(case)
+
+
+def test_nothing_is_priced_at_nothing():
+    """The harness itself prices no energy and no time to nothing."""
+    assert tuple(priced().values()) == NOTHING

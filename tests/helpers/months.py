@@ -1,0 +1,213 @@
+"""The little language of tests/months: a book's life as an accountant would write it, one behaviour per file.
+
+The first line says what the file shows. Then one fact or act per line; words are separated by spaces, `#` begins a remark:
+
+    site NAME ZONE OWNERSHIP            machine NAME SITE [from TIME]
+    factor KIND OBJECT VALUE [from TIME] [to TIME] [by PROVIDER]
+    meter NAME COMPONENT BOUNDARY [check]                          reader NAME MACHINE RANK
+    reading READER METER DATE FROM-TO ENERGY METHOD | RUN ENERGY HELD MINUTES | ...
+    gap READER METER DATE FROM-TO REASON [ESTIMATE] | RUN ENERGY HELD MINUTES | ...
+    void READER METER DATE FROM
+    book COLUMN...                      what is posted: rows `DAY METER ACCOUNT METHOD VALUE...`, all of them, and no others
+    month YYYY-MM COLUMN...             what then stands: rows `ACCOUNT VALUE...`
+
+Energy is in joules, a factor in the unit people use (g/kWh, l/kWh, g/h, money). Rows of a table are indented; a table without rows
+says that there is nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from helpers.pure_book import PureBook
+
+from joulebook_ledger.core.booking import Target, delta, plus
+from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.periods import day_text, month_of_day, month_text, parse_time
+from joulebook_ledger.core.pricing import COLUMNS
+from joulebook_ledger.core.records import Meter, Reader, Use, Window
+from joulebook_ledger.core.units import scale_decimal
+from joulebook_ledger.core.vocabulary import account_order
+from joulebook_ledger.core.wire import Batch, Item
+
+MINUTE_MS = 60_000
+DESK = Reader(reader="desk", rank=2)
+
+
+@dataclass
+class Month:
+    """A book being told."""
+
+    meters: dict[str, Meter] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    batches: list[Batch] = field(default_factory=list)
+    voided: list[tuple[str, str, int]] = field(default_factory=list)
+    booked: dict[tuple[str, int], Target] = field(default_factory=dict)
+
+    def deliver(self, reader: Reader, *facts: object) -> None:
+        """Deliver facts in a batch of their own."""
+        items = tuple(Item(kind="", index=i, fact=fact) for i, fact in enumerate(facts))
+        self.batches.append(Batch(reader=reader, sequence=len(self.batches) + 1, items=items))
+
+    def names(self) -> dict[str, str]:
+        """Return meter id -> its name in the file."""
+        return {meter.key: name for name, meter in self.meters.items()}
+
+
+def tell(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Act out a file and yield, for every table, (line, rows expected, rows found)."""
+    month = Month()
+    lines = [(n, line.partition("#")[0].rstrip()) for n, line in enumerate(text.splitlines(), 1)][1:]
+    acts = [(n, line) for n, line in lines if line]
+    heads = [i for i, (_, line) in enumerate(acts) if not line[0].isspace()]
+    for head, following in zip(heads, [*heads[1:], len(acts)], strict=True):
+        number, line = acts[head]
+        rows = [" ".join(row.split()) for _, row in acts[head + 1 : following]]
+        word, *words = line.split()
+        if word in TABLES:
+            yield number, rows, TABLES[word](month, words)
+        else:
+            assert not rows, f"line {number}: {word} has no rows"
+            FACTS[word](month, words)
+
+
+def _site(month: Month, words: list[str]) -> None:
+    name, zone, ownership = words
+    month.deliver(DESK, Site(site=name, zone=zone.strip("-"), ownership=ownership, version="1"))
+
+
+def _machine(month: Month, words: list[str]) -> None:
+    name, site, *options = words
+    month.deliver(DESK, Placement(machine=name, site=site, version="1", **_options(options, {"from": "valid_from_ms"})))
+
+
+def _factor(month: Month, words: list[str]) -> None:
+    kind, name, value, *options = words
+    told = {"provider": "desk"} | _options(options, {"from": "valid_from_ms", "to": "valid_to_ms", "by": "provider"})
+    currency = "EUR" if kind in {"tariff", "instance_price"} else ""
+    number, unit = scale_decimal(value, 1_000_000, kind), FACTOR_UNITS[kind]
+    version = str(len(month.batches))
+    month.deliver(
+        DESK,
+        Factor(
+            kind=kind, object=name, version=version, value=number, unit=unit, source="told", currency=currency, **told
+        ),
+    )
+
+
+def _meter(month: Month, words: list[str]) -> None:
+    name, component, boundary, *role = words
+    meter = Meter(
+        device=name,
+        domain=name,
+        component=component,
+        boundary=boundary,
+        role=(role or ["counted"])[0],
+        max_power_mw=10**6,
+    )
+    month.meters[name] = meter
+    month.deliver(DESK, meter)
+
+
+def _reader(month: Month, words: list[str]) -> None:
+    name, machine, rank = words
+    month.readers[name] = Reader(reader=name, machine=machine, rank=int(rank))
+
+
+def _reading(month: Month, words: list[str]) -> None:
+    said, *claims = _clauses(words)
+    reader, meter, start_ms, end_ms, (energy, method) = _where(month, said)
+    window = Window(meter=meter, start_ms=start_ms, end_ms=end_ms, energy_mj=_joules(energy), method=method)
+    month.deliver(reader, window, *_uses(window, claims))
+
+
+def _gap(month: Month, words: list[str]) -> None:
+    said, *claims = _clauses(words)
+    reader, meter, start_ms, end_ms, (reason, *estimate) = _where(month, said)
+    guess = _joules(estimate[0]) if estimate else None
+    window = Window(meter=meter, start_ms=start_ms, end_ms=end_ms, reason=reason, estimate_mj=guess)
+    month.deliver(reader, window, *_uses(window, claims))
+
+
+def _void(month: Month, words: list[str]) -> None:
+    reader, meter, date, start = words
+    month.voided.append((month.meters[meter].key, month.readers[reader].reader, parse_time(f"{date}T{start}Z")))
+
+
+def _book(month: Month, columns: list[str]) -> list[str]:
+    targets = PureBook(month.batches, month.voided).targets()
+    names, found = month.names(), []
+    for source, day in sorted({*targets, *month.booked}, key=lambda key: (key[1], key[0])):
+        standing = month.booked.get((source, day), Target())
+        posted = delta(targets.get((source, day), Target()), standing)
+        month.booked[source, day] = plus(standing, posted)
+        for (account, method), amounts in posted.postings.items():
+            found.append(" ".join((day_text(day), names[source], account, method, *_figures(amounts, columns))))
+    return found
+
+
+def _month(month: Month, words: list[str]) -> list[str]:
+    wanted, *columns = words
+    totals: defaultdict[str, tuple[int, ...]] = defaultdict(lambda: (0,) * len(COLUMNS))
+    for (_, day), target in month.booked.items():
+        if month_text(month_of_day(day)) == wanted:
+            for (account, _), amounts in target.postings.items():
+                totals[account] = tuple(a + b for a, b in zip(totals[account], amounts, strict=True))
+    return [" ".join((account, *_figures(totals[account], columns))) for account in sorted(totals, key=account_order)]
+
+
+FACTS: dict[str, Callable[[Month, list[str]], None]] = {
+    "site": _site,
+    "machine": _machine,
+    "factor": _factor,
+    "meter": _meter,
+    "reader": _reader,
+    "reading": _reading,
+    "gap": _gap,
+    "void": _void,
+}
+TABLES: dict[str, Callable[[Month, list[str]], list[str]]] = {"book": _book, "month": _month}
+
+
+def _figures(amounts: tuple[int, ...], columns: list[str]) -> list[str]:
+    return [str(amounts[COLUMNS.index(column)]) for column in columns]
+
+
+def _clauses(words: list[str]) -> list[list[str]]:
+    return [list(clause) for is_bar, clause in groupby(words, key=lambda word: word == "|") if not is_bar]
+
+
+def _where(month: Month, said: list[str]) -> tuple[Reader, str, int, int, list[str]]:
+    reader, meter, date, span, *rest = said
+    start, end = span.split("-")
+    start_ms = parse_time(f"{date}T{start}Z")
+    end_ms = parse_time(f"{date}T00:00Z") + 86_400_000 if end == "24:00" else parse_time(f"{date}T{end}Z")
+    return month.readers[reader], month.meters[meter].key, start_ms, end_ms, rest
+
+
+def _uses(window: Window, claims: list[list[str]]) -> Iterator[Use]:
+    for run, energy, held, minutes in claims:
+        yield Use(
+            meter=window.meter,
+            start_ms=window.start_ms,
+            run=run,
+            energy_mj=_joules(energy),
+            static_mj=_joules(held),
+            time_ms=int(minutes) * MINUTE_MS,
+            method="told",
+        )
+
+
+def _joules(text: str) -> int:
+    return scale_decimal(text, 1_000, "energy")
+
+
+def _options(words: list[str], names: dict[str, str]) -> dict[str, object]:
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return {
+        names[word]: value if word == "by" else parse_time(f"{value}Z" if "T" in value else value)
+        for word, value in pairs
+    }
