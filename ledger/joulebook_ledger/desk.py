@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MICROGRAMS_PER_KILOGRAM_AND_GRAM = {"kg": 1_000_000_000, "g": 1_000_000}
 HOURS_PER_YEAR = 8_760
 DECLARED_SIGMA_PPM = 150_000
-PUE_SIGMA_PPM = 200_000
+PUE_SIGMA_PPM = 80_000
+NO_PUE_SIGMA_PPM = 200_000
 WATER_SIGMA_PPM = 500_000
 EMBODIED_SIGMA_PPM = 600_000
 NO_PUE_SOURCE = "declared: no PUE was given, so 1.0 is used: nothing is added for cooling and power supply"
@@ -251,7 +252,7 @@ class _Maker:
         if place.pue:
             factors.append(self._factor("pue", site, place.pue, PPM, PUE_SIGMA_PPM))
         elif not has_pue:
-            stand_in = self._factor("pue", site, "1", PPM, PUE_SIGMA_PPM)
+            stand_in = self._factor("pue", site, "1", PPM, NO_PUE_SIGMA_PPM)
             factors.append(replace(stand_in, source=NO_PUE_SOURCE))
         if place.price_per_kwh:
             factors.append(self._price("tariff", site, place.price_per_kwh))

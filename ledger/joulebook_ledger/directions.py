@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Facts about a run that are logged like scores, and that nobody ranks by: they are what a ranking may be *per*.
 EFFICIENCY_FACTS = frozenset(
@@ -28,6 +29,7 @@ _LOWER = frozenset(
 _PREFIXES = re.compile(r"^(?:val|valid|validation|test|train|eval|dev|heldout|held_out|best|final|mean|avg)_")
 
 
+@lru_cache(maxsize=1_024)
 def lower_is_better(name: str) -> bool | None:
     """Return whether less of a score is better; None where its name does not say.
 

@@ -278,8 +278,10 @@ def _sum_of(portions: Sequence[Portion], figure: _Figure) -> Sum:
     for portion in portions:
         sourcing = portion.pricing[figure.kind]
         value, missing = portion.amounts[figure.amount], _missing(portion, figure)
-        if (portion.component == TIME) != figure.by_time or not (sourcing.applicable or value or missing):
-            reasons += [sourcing.reason] * (sourcing.reason != "")
+        if (portion.component == TIME) != figure.by_time:
+            continue
+        if not (sourcing.applicable or value or missing):
+            reasons.append(sourcing.reason)
             continue
         all_priced = (all_priced or not applies) and bool(sourcing.source)
         applies = True

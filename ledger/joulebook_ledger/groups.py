@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from joulebook_ledger.core.booking import add
 from joulebook_ledger.core.periods import day_text, month_of_day, month_text
 from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import split_by_largest_remainder
@@ -109,14 +108,6 @@ def _weight(its: Group, source: str, column: int, rule: str) -> int:
     if rule == UNIFORM:
         return len({cell.account for cell in own})
     return max(0, sum(cell.amounts[column] for cell in own))
-
-
-def total_of(cells: Iterable[Cell]) -> tuple[int, ...]:
-    """Return the sum of cells, column by column."""
-    total: tuple[int, ...] = (0,) * len(PLACE)
-    for cell in cells:
-        total = add(total, cell.amounts)
-    return total
 
 
 def _key(name: str, cell: Cell, runs: Mapping[str, RunFacts], lens: Lens) -> str | None:

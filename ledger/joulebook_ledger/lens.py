@@ -6,26 +6,30 @@ Loaded once per question from one snapshot of the book; pure from then on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from joulebook_ledger.core.booking import add
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.footprints import Portion, Pricer, footprint
 from joulebook_ledger.store import reads
 from joulebook_ledger.store.reads import NO_LIMIT, MeterInfo
+from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow
     from joulebook_ledger.core.pricing import Amounts
     from joulebook_ledger.footprints import Pricing
-    from joulebook_ledger.store.reads_amounts import Cell
     from joulebook_ledger.store.rows import Rows
 
 HOURS_PER_DAY = 24
 _DEVICES = ("gpu", "cpu")
+
+
+def total(amounts: Sequence[Amounts]) -> Amounts:
+    """Return the sum of rows of amounts, column by column."""
+    return amounts[0] if len(amounts) == 1 else tuple(map(sum, zip(*amounts, strict=True)))
 
 
 class Lens:
@@ -93,17 +97,21 @@ class Lens:
 
     def portions(self, cells: Iterable[Cell]) -> list[Portion]:
         """Return cells as portions, those alike in all but their amounts added together."""
-        sums: dict[tuple[str, str, str, str, int, bool], Amounts] = {}
+        alike: defaultdict[tuple[str, str, int, int], list[Amounts]] = defaultdict(list)
+        for _, source, method, first_day, last_day, amounts in cells:
+            alike[source, method, first_day, last_day].append(amounts)
+        merged: defaultdict[tuple[str, str, str, str, int, bool], list[Amounts]] = defaultdict(list)
         pricings: dict[int, Pricing] = {}
-        for cell in cells:
-            meter, pricing = self.meter(cell.source), self.pricing(cell)
+        for (source, method, first_day, last_day), amounts in alike.items():
+            sample = Cell("", source, method, first_day, last_day, ())
+            meter, pricing = self.meter(source), self.pricing(sample)
             pricings[id(pricing)] = pricing
-            is_device = meter.component == self._device_component.get(self.machine(cell), "cpu")
-            key = (meter.component, meter.boundary, meter.label, cell.method, id(pricing), is_device)
-            sums[key] = add(sums[key], cell.amounts) if key in sums else cell.amounts
+            is_device = meter.component == self._device_component.get(self.machine(sample), "cpu")
+            key = (meter.component, meter.boundary, meter.label, method, id(pricing), is_device)
+            merged[key] += amounts
         return [
-            Portion(component, boundary, label, method, amounts, pricings[pricing], is_device)
-            for (component, boundary, label, method, pricing, is_device), amounts in sums.items()
+            Portion(component, boundary, label, method, total(amounts), pricings[pricing], is_device)
+            for (component, boundary, label, method, pricing, is_device), amounts in merged.items()
         ]
 
     def footprint(

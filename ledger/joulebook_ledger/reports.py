@@ -105,12 +105,12 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
     return body
 
 
-def lay_report(rows: Rows, query: ReportQuery) -> Laid:
-    """Return a report's rows as groups of amounts: what `make_report` tells and `why` takes apart."""
+def lay_report(rows: Rows, query: ReportQuery, *, by_day: bool = False) -> Laid:
+    """Return a report's rows as groups of amounts, day by day where asked: what `make_report` tells and `why` takes apart."""
     _check(query)
     stand = stand_of(rows, query.as_of)
     lens = Lens(rows, stand.limit)
-    cells = _cells(rows, query, stand, by_day=_is_by_day(query, lens))
+    cells = _cells(rows, query, stand, by_day=by_day or _is_by_day(query, lens))
     accounts = {cell.account for cell in cells}.difference(RESERVED_ACCOUNTS)
     runs = run_facts(reads_runs.events(rows, sorted(accounts), stand.limit)) if accounts else {}
     groups = group(cells, query.by, runs, lens)
@@ -246,7 +246,7 @@ def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
         notes.append(f"of {len(unlabelled)} runs only their energy is known so far, not their labels")
     if sum(cell.amounts[_UNMETERED] for cell in laid.cells):
         notes.append("what meters did not read is estimated in unmetered_estimate_kwh, and is in no other figure")
-    if laid.stand.limit == NO_LIMIT and reads.is_anything_due(rows):
+    if laid.stand.limit == NO_LIMIT and reads.is_booking_due(rows):
         notes.append("more has arrived than is booked: any joulebook command with access to the book books it")
     sources = sorted({cell.source for cell in laid.cells})
     cut = reads_amounts.overclaimed_hours(rows, sources, hour_of(laid.span[0]), hour_of(laid.span[1] - 1))

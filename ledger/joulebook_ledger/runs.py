@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.core.periods import time_text
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import LABELS, RESERVED_ACCOUNTS, STATUSES
+from joulebook_ledger.footprints import PARTS_OF, sums_of
 from joulebook_ledger.lens import Lens
 from joulebook_ledger.runfacts import RUNNING, UNKNOWN_STATUS, RunFacts, run_facts, unknown_run
 from joulebook_ledger.scores import run_scores
@@ -95,7 +96,7 @@ class _Teller:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._lens = Lens(rows)
-        self._stand = stand_of(rows)
+        self._until_ms = stand_of(rows).booked_until_ms or 0
 
     def bodies(self, runs: Sequence[str]) -> list[RunBody]:
         """Return these runs as bodies."""
@@ -114,19 +115,23 @@ class _Teller:
 
     def figures(self, runs: Sequence[str], name: str) -> dict[str, float]:
         """Return one figure of every run, to sort by; what is unknown sorts last."""
-        facts = run_facts(reads_runs.events(self._rows)) if name == "duration_s" else {}
+        if name == "duration_s":
+            facts = run_facts(reads_runs.events(self._rows))
+            return {run: facts[run].duration_ms(self._until_ms) if run in facts else -1.0 for run in runs}
         cells = self._cells(None)
-        found = {}
+        found: dict[str, float] = {}
         for run in runs:
-            row = self.footprint(facts.get(run) or unknown_run(run), cells.get(run, []))
-            value = row[name]  # type: ignore[literal-required]
-            found[run] = float("-inf") if value is None else float(value)
+            if name in PARTS_OF:
+                its = sums_of(self._lens.portions(cells.get(run, [])), only=name)[name]
+                found[run] = float(its.amount) if its.is_known else float("-inf")
+            else:
+                value = self._lens.footprint(cells.get(run, []))[name]  # type: ignore[literal-required]
+                found[run] = float("-inf") if value is None else float(value)
         return found
 
     def footprint(self, run: RunFacts, cells: Sequence[Cell]) -> FootprintRow:
         """Return the footprint of a run, over all its months."""
-        until = self._stand.booked_until_ms or run.started_ms or 0
-        duration = run.duration_ms(until) if run.attempts else None
+        duration = run.duration_ms(self._until_ms) if run.attempts else None
         return self._lens.footprint(cells, account=run.run, figure=f"run:{run.run}", duration_ms=duration, runs=1)
 
     def _cells(self, runs: Sequence[str] | None) -> defaultdict[str, list[Cell]]:

@@ -63,7 +63,7 @@ def stand_of(rows: Rows, as_of: str = "") -> Stand:
 def _booked_until_ms(rows: Rows) -> int | None:
     """Return up to when all is booked: what readers say is complete, or the first day that still waits."""
     complete = reads.complete_until_ms(rows) or None
-    waiting = reads.first_due_day(rows)
+    waiting = reads.first_unbooked_day(rows)
     if complete is None or waiting is None:
         return complete
     return min(complete, waiting * MILLISECONDS_PER_DAY)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.store.marks import CHAIN, SOURCE
 from joulebook_ledger.store.rows import Rows, one
 
 NO_LIMIT = 2**62
@@ -90,13 +91,18 @@ def link_of(rows: Rows, sequence: int) -> LinkInfo | None:
 
 
 def is_anything_due(rows: Rows) -> bool:
-    """Say whether anything waits to be booked."""
+    """Say whether anything waits for the booker: facts to be booked or priced anew, or receipts for their link."""
     return one(rows, "SELECT 1 FROM due LIMIT 1") is not None
 
 
-def first_due_day(rows: Rows) -> int | None:
-    """Return the earliest day that waits to be booked, or None."""
-    row = one(rows, "SELECT MIN(first_day) FROM due")
+def is_booking_due(rows: Rows) -> bool:
+    """Say whether facts wait to be booked, or amounts to be priced anew."""
+    return one(rows, "SELECT 1 FROM due WHERE scope <> :chain LIMIT 1", chain=CHAIN) is not None
+
+
+def first_unbooked_day(rows: Rows) -> int | None:
+    """Return the earliest day of which new readings wait to be booked, or None."""
+    row = one(rows, "SELECT MIN(first_day) FROM due WHERE scope = :source", source=SOURCE)
     return row[0] if row else None
 
 

@@ -57,18 +57,18 @@ def of_months(rows: Rows, first: int, last: int, *, as_closed: bool) -> list[Cel
         f"SELECT month, account, source, method, {_SUMS} FROM balance WHERE month BETWEEN :first AND :last {own} "
         "GROUP BY month, account, source, method"
     )
-    return [_monthly(row) for row in rows.rows(sql, first=first, last=last)]
+    return _monthly(rows.rows(sql, first=first, last=last))
 
 
 def of_accounts(rows: Rows, accounts: Sequence[str] | None = None) -> list[Cell]:
     """Return all that accounts ever bore, as known today, by month; of every run where none are named."""
     sql = f"SELECT month, account, source, method, {_SUMS} FROM balance {{}} GROUP BY month, account, source, method"
     if accounts is None:
-        return [_monthly(row) for row in rows.rows(sql.format(""))]
+        return _monthly(rows.rows(sql.format("")))
     cells: list[Cell] = []
     for start in range(0, len(accounts), _MOST_LISTED):
         names, bound = listed("account", accounts[start : start + _MOST_LISTED])
-        cells += [_monthly(row) for row in rows.rows(sql.format(f"WHERE account IN {names}"), **bound)]
+        cells += _monthly(rows.rows(sql.format(f"WHERE account IN {names}"), **bound))
     return cells
 
 
@@ -139,9 +139,9 @@ def accounts_like(rows: Rows, prefix: str) -> list[str]:
     return [row[0] for row in rows.rows(sql, low=prefix, high=prefix + "\U0010ffff")]
 
 
-def _monthly(row: Row) -> Cell:
-    days = days_of_month(row[0])
-    return Cell(row[1], row[2], row[3], days.start, days.stop - 1, row[4:])
+def _monthly(found: list[Row]) -> list[Cell]:
+    days = {month: days_of_month(month) for month in {row[0] for row in found}}
+    return [Cell(row[1], row[2], row[3], days[row[0]].start, days[row[0]].stop - 1, row[4:]) for row in found]
 
 
 def _daily(row: Row) -> Cell:
