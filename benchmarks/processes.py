@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SUBJECTS = Path(__file__).parent / "subjects"
+# Both are compiled here by the turn that warms the caches, however they were installed: otherwise the one that a tool
+# has compiled beforehand is compared with the one that is compiled at every start.
+BYTECODE = tempfile.TemporaryDirectory(prefix="joulebook-bench-bytecode-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,11 @@ class Running:
     """A subject that has been started, in a folder of its own."""
 
     def __init__(self, subject: Subject, mode: str, seconds: float, folder: Path) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("JOULEBOOK_")}
+        left_out = ("JOULEBOOK_", "CODECARBON_", "PYTHON")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         environment |= {"JOULEBOOK_HOME": str(folder / "home"), "JOULEBOOK_SPOOL": str(folder / "spool")}
-        environment |= {"JOULEBOOK_QUIET": "1", **subject.environment}
+        environment |= {"JOULEBOOK_QUIET": "1", "PYTHONPYCACHEPREFIX": BYTECODE.name}
+        environment |= subject.environment
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, str(SUBJECTS / subject.program), mode, str(seconds)],
