@@ -83,6 +83,13 @@ def test_a_counter_that_may_have_passed_its_range_says_nothing():
     assert of_counter(5_000_000, 1_000_000, 3_600_000, **RAPL) == Missing(RANGE_EXCEEDED)
 
 
+def test_a_range_is_in_doubt_as_soon_as_it_can_be_reached():
+    """At most 576 J in a second and a tick: a range of 576 J may have been passed, one of a microjoule more may not."""
+    most = 576_000_000
+    assert of_counter(5, 9, wraps_at=most, per_joule=1_000_000, max_power_mw=400_000) == Missing(RANGE_EXCEEDED)
+    assert of_counter(5, 9, wraps_at=most + 1, per_joule=1_000_000, max_power_mw=400_000) == Measured(0)
+
+
 def test_a_jump_that_no_device_can_make_is_a_gap_and_a_new_baseline():
     """A corrupted value is not booked, and the next good one is measured from it."""
     base, what = read_counter(Baseline(0, 0), 10**12, 1_000, **NVML)

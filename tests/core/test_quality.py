@@ -70,7 +70,7 @@ def test_one_grade_and_one_sentence_stand_for_the_four_shares(coverage, measured
 
 
 PARTS = st.lists(
-    st.builds(Contribution, st.sampled_from("abc"), st.floats(0, 1e12), st.floats(0, 1)), min_size=1, max_size=6
+    st.builds(Contribution, st.sampled_from("abc"), st.integers(0, 10**12), st.floats(0, 1)), min_size=1, max_size=6
 )
 
 
@@ -81,4 +81,4 @@ def test_an_error_is_never_above_the_sum_of_its_parts_nor_below_its_largest_sour
     sigma = relative_sigma(total, parts)
     if sigma is not None:
         by_source = [sum(p.amount * p.sigma for p in parts if p.source == s) for s in "abc"]
-        assert max(by_source) * 0.999_999 <= sigma * total <= sum(by_source) * 1.000_001 + 1e-9
+        assert max(by_source) * 0.999_999 - 1e-9 <= sigma * total <= sum(by_source) * 1.000_001 + 1e-9
