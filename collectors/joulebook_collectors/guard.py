@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R")
+    F = TypeVar("F")
 
 _said: set[str] = set()
 
 
-def harmless(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def harmless(fallback: F) -> Callable[[Callable[P, R]], Callable[P, R | F]]:
     """Wrap a function so that whatever goes wrong in it is said once, and `fallback` is returned in its place.
 
     KeyboardInterrupt and SystemExit pass: they are the user's.
     """
 
-    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+    def wrap(function: Callable[P, R]) -> Callable[P, R | F]:
         @functools.wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | F:
             try:
                 return function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - the one place for it: the job must not notice us

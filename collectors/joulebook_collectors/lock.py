@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 
 try:
@@ -28,11 +29,12 @@ _opened: dict[tuple[int, int], LockedFile] = {}
 class LockedFile:
     """A file on which this process may hold a lock. Made by `open_once` or `adopt`, never closed but by `forget`."""
 
-    __slots__ = ("_held", "_process", "descriptor", "identity")
+    __slots__ = ("_guard", "_held", "_process", "descriptor", "identity")
 
     def __init__(self, descriptor: int, identity: tuple[int, int]) -> None:
         self.descriptor = descriptor
         self.identity = identity
+        self._guard = threading.Lock()
         self._held = False
         self._process = os.getpid()
 
@@ -47,16 +49,17 @@ class LockedFile:
         Raises:
             OSError: The file system knows no locks.
         """
-        if self.held:
-            return False
-        try:
-            _lock(self.descriptor)
-        except OSError as error:
-            if error.errno in _BUSY:
+        with self._guard:  # to the kernel all threads of a process are one
+            if self.held:
                 return False
-            raise
-        self._held, self._process = True, os.getpid()
-        return True
+            try:
+                _lock(self.descriptor)
+            except OSError as error:
+                if error.errno in _BUSY:
+                    return False
+                raise
+            self._held, self._process = True, os.getpid()
+            return True
 
     def take(self) -> None:
         """Wait until the lock is ours: for a daemon thread, which the end of the process ends too.
@@ -80,9 +83,10 @@ class LockedFile:
 
     def give(self) -> None:
         """Let go of the lock."""
-        if self.held:
-            self._held = False
-            _unlock(self.descriptor)
+        with self._guard:
+            if self.held:
+                self._held = False
+                _unlock(self.descriptor)
 
 
 def open_once(path: str) -> LockedFile:
@@ -116,6 +120,12 @@ def forget(file: LockedFile) -> None:
     """Close a file and with it let go of its lock."""
     if _opened.pop(file.identity, None) is not None:
         os.close(file.descriptor)
+
+
+def forget_all() -> None:
+    """In a forked child: close what the parent had listed. Its locks are the parent's, and stay."""
+    for file in list(_opened.values()):
+        forget(file)
 
 
 def is_ours(path: str) -> bool:

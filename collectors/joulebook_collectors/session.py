@@ -9,6 +9,7 @@ import os
 import threading
 import time
 
+from joulebook_collectors.checkpoint import read_checkpoint
 from joulebook_collectors.clock import Clock
 from joulebook_collectors.endings import ENDED, STARTED, move_to_done
 from joulebook_collectors.folders import READER, prepare_boot_folder, write_once
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.settings import Settings
 
 END_SECONDS = 2.0
+WAIT_STEP_SECONDS = 0.01
 _MOST_ANCESTORS = 32
 
 
@@ -132,6 +134,16 @@ class Session:
             self._watcher.end(END_SECONDS)
         else:
             self._watcher.announce()
+
+    def await_windows(self, wait_seconds: float) -> None:
+        """Wait until the reader, if it is another process, has written its windows up to now, for at most this time."""
+        now_us = time.monotonic_ns() // 1000
+        until_us = now_us + int(wait_seconds * 1_000_000)
+        while not self._watcher.is_reading and time.monotonic_ns() // 1000 < until_us:
+            checkpoint = read_checkpoint(self.folder)
+            if checkpoint is None or not checkpoint["open"] or checkpoint["at_us"] >= now_us:
+                return
+            time.sleep(WAIT_STEP_SECONDS)
 
     def record(self, kind: str, item: dict[str, Any]) -> None:
         """Write one fact."""
