@@ -9,7 +9,7 @@ from typing import Any
 from joulebook import __version__
 from joulebook.places import SETTERS, WORDS, known_place, unset
 from joulebook.tables import GAP, Page, clean, pairs, wrapped
-from joulebook.wiring import Door, machine_of, open_ledger
+from joulebook.wiring import Door, is_drop_box, machine_of, open_ledger
 from joulebook_ledger.core.refusals import JoulebookError
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.ledger import Ledger
@@ -62,6 +62,9 @@ def _meters(settings: Settings) -> list[dict[str, Any]]:
 def _ledger(settings: Settings, door: Door) -> dict[str, Any]:
     told: dict[str, Any] = {"name": without_secret(settings.ledger), "reachable": False, "detail": "", "not_set": {}}
     try:
+        if is_drop_box(settings):
+            door.fill_drop_box()
+            return told | {"reachable": True}
         ledger = open_ledger(settings)
     except JoulebookError as error:
         return told | {"detail": str(error)}
@@ -111,8 +114,9 @@ def page(body: Mapping[str, Any], paper: Page) -> str:
 
 
 def _waiting(spool: Mapping[str, Any]) -> str:
-    number = spool["waiting"]
-    return "nothing waits" if not number else f"{number} records wait to be delivered"
+    number, damaged = spool["waiting"], spool["damaged"]
+    waiting = "nothing waits" if not number else f"{number} records wait to be delivered"
+    return f"{waiting}; {damaged} damaged lines were passed over" if damaged else waiting
 
 
 def _aside(spool: Mapping[str, Any]) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from joulebook import figures
 from joulebook.places import known_place, object_of, value_in_words
+from joulebook.tables import Column, Page, grid
 from joulebook.wiring import Door, refuse_unknown
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor
 from joulebook_ledger.core.periods import parse_time, time_text
@@ -29,13 +32,31 @@ _SIGMAS_PPM = {
 }  # fmt: skip
 
 
-def known_factors(ledger: Ledger, machine: str) -> dict[str, object]:
+def known_factors(ledger: Ledger, machine: str) -> dict[str, Any]:
     """Return every factor known for a machine's place as a body: kind, object, value in words and as it is kept, validity, source."""
     book = FactorBook.from_bytes(ledger.snapshot(machine))
     return {
         "machine": machine,
         "items": [_item(known.fact) for known in sorted(book.factors, key=lambda k: _order(k.fact, k.known))],
     }
+
+
+def page(body: Mapping[str, Any], paper: Page) -> str:
+    """Return the factors and prices of a machine."""
+    if not body["items"]:
+        return f"Nothing prices {body['machine']} yet: joulebook init --zone CODE --price PER_KWH --currency CODE"
+    columns = [
+        Column("KIND"), Column("OF", shrinks=True), Column("VALUE", right=True), Column("+-", right=True), Column("FROM", leaves=3),
+        Column("UNTIL", leaves=2), Column("BY", leaves=4), Column("SOURCE", shrinks=True),
+    ]  # fmt: skip
+    rows = [
+        [
+            item["kind"], item["object"], item["in_words"], figures.spread(item["sigma"]).removeprefix("± ") if item["sigma"] else "",
+            (item["valid_from"] or "always")[:10], (item["valid_to"] or "")[:10], item["provider"], item["source"],
+        ]
+        for item in body["items"]
+    ]  # fmt: skip
+    return grid(columns, rows, paper)
 
 
 def change_of(

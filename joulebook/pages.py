@@ -6,6 +6,8 @@ and is named below the table, with the command that supplies it.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ from joulebook_ledger.bodies import (
 )
 
 SHORTEST_PREFIX = 8
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 ACCOUNT_NOTES = {
     "idle": "drawn while nobody used or held it",
     "untracked": "used by processes of no run",
@@ -31,8 +34,7 @@ ACCOUNT_NOTES = {
 }
 _FIRST_STEPS = "joulebook run -- python train.py, or joulebook.track() in your script"
 _FIGURE_NAMES = {
-    "energy_kwh": "energy", "facility_energy_kwh": "facility energy", "cost": "cost", "cost_energy": "cost of energy",
-    "cost_instance": "cost of instances", "co2e_location_kg": "CO2e (location)", "co2e_market_kg": "CO2e (market)",
+    "energy_kwh": "energy", "cost": "cost", "co2e_location_kg": "CO2e (location)", "co2e_market_kg": "CO2e (market)",
     "co2e_embodied_kg": "CO2e (embodied)", "water_l": "water",
 }  # fmt: skip
 _SHOWN_OF_RUNS = ("energy_kwh", "cost", "co2e_location_kg")
@@ -46,11 +48,11 @@ _RATIO_UNITS = {
 }
 
 
-def runs(body: RunsBody, page: Page) -> str:
-    """Return a list of runs, newest first."""
+def runs(body: RunsBody, page: Page, *, are_chosen: bool = False) -> str:
+    """Return a list of runs, newest first; `are_chosen` says that labels were asked for."""
     items = body["items"]
     if not items:
-        return f"No runs yet. Track one: {_FIRST_STEPS}."
+        return "No run has these labels." if are_chosen else f"No runs yet. Track one: {_FIRST_STEPS}."
     currency = next((r["footprint"].get("currency") for r in items if r["footprint"].get("currency")), None)
     columns = [
         Column("RUN"), Column("MODEL", shrinks=True), Column("TASK", shrinks=True, leaves=3), Column("STATUS", leaves=1),
@@ -144,7 +146,8 @@ def footprints(rows: Sequence[FootprintRow], by: Sequence[str], page: Page, *, t
 def rank(body: RankBody, page: Page) -> str:
     """Return a ranking, its Pareto front first."""
     resource = _RESOURCES.get(body["per"], body["per"])
-    title = f"Ranking{' of ' + body['task'] if body['task'] else ''} by {body['score']} per {_RATIO_UNITS.get(body['per'], body['per'])}"
+    measure = f" by {body['score']} per {_RATIO_UNITS.get(body['per'], body['per'])}" if body["score"] else ""
+    title = f"Ranking{' of ' + body['task'] if body['task'] else ''}{measure}"
     scope = ", ".join(filter(None, [body["stage"], body["split"] and f"{body['split']} split", _direction(body)]))
     heading = f"{page.styled(clean(title), 'bold')}{'  ' + clean(scope) if scope else ''}"
     columns = [
@@ -160,7 +163,7 @@ def rank(body: RankBody, page: Page) -> str:
         else ""
     )
     table = grid(columns, rows, page, styles) if rows else "Nothing to rank."
-    excluded = _records("Left out", body["excluded"], page)
+    excluded = "\n".join(sentence(f"Left out: {told}", page, "dim") for told in _left_out(body["excluded"]))
     notes = "\n".join(sentence(note, page, "dim") for note in body["notes"])
     return _paragraphs(heading, table, sentence(legend, page, "dim"), excluded, notes)
 
@@ -187,24 +190,6 @@ def verify(body: VerifyBody, page: Page) -> str:
     return _paragraphs(
         "\n".join(lines), f"{page.styled(verdict, 'bold' if body['ok'] else 'red')}  {stand}", sentence(body["cannot_prove"], page, "dim"),
     )  # fmt: skip
-
-
-def factors(body: Mapping[str, Any], page: Page) -> str:
-    """Return the factors and prices of a machine."""
-    if not body["items"]:
-        return f"Nothing prices {body['machine']} yet: joulebook init --zone CODE --price PER_KWH --currency CODE"
-    columns = [
-        Column("KIND"), Column("OF", shrinks=True), Column("VALUE", right=True), Column("+-", right=True), Column("FROM", leaves=3),
-        Column("UNTIL", leaves=2), Column("BY", leaves=4), Column("SOURCE", shrinks=True),
-    ]  # fmt: skip
-    rows = [
-        [
-            item["kind"], item["object"], item["in_words"], figures.spread(item["sigma"]).removeprefix("± ") if item["sigma"] else "",
-            (item["valid_from"] or "always")[:10], (item["valid_to"] or "")[:10], item["provider"], item["source"],
-        ]
-        for item in body["items"]
-    ]  # fmt: skip
-    return grid(columns, rows, page)
 
 
 def shortest_prefixes(ids: Sequence[str]) -> dict[str, str]:
@@ -369,8 +354,21 @@ def _records(title: str, records: Sequence[Mapping[str, Any]], page: Page) -> st
         Column(name.replace("_", " ").upper(), shrinks=True, leaves=0 if number < 2 else number)
         for number, name in enumerate(names)
     ]
-    rows = [["" if record.get(name) is None else str(record[name]) for name in names] for record in records]
+    rows = [[_cell(record.get(name)) for name in names] for record in records]
     return f"{page.styled(title, 'bold')}\n{grid(columns, rows, page)}"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return figures.plain(value)
+    text = "" if value is None else str(value)
+    return figures.moment(text) if _INSTANT.fullmatch(text) else text
+
+
+def _left_out(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return, for each reason, how many runs were left out for it; `--json` names them."""
+    reasons = Counter(str(item.get("reason", "")) for item in excluded)
+    return [f"{number} {'run' if number == 1 else 'runs'}: {reason}" for reason, number in reasons.items()]
 
 
 def _model(labels: Mapping[str, str]) -> str:

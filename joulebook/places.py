@@ -140,7 +140,7 @@ def body(facts: Sequence[Fact], ledger: str, entries: int, known: Known) -> dict
 def page(facts: Sequence[Fact], ledger: str, entries: int, known: Known, paper: Page) -> str:
     """Return the same for people."""
     if facts:
-        done = f"Written into {ledger}; the open past is priced with it ({entries} entries booked)."
+        done = f"Written into {ledger}{f'; {entries} entries booked, for the open past is priced with it' if entries else ''}."
         told = f"{done}\n{pairs(map(in_words, facts), paper, indent=GAP)}"
     else:
         told = f"{ledger} holds all of it already; nothing was changed."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from joulebook.tables import Page, page_of, write
 from joulebook_ledger.core.refusals import BadInput, Unavailable
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.settings import Settings, load_settings
+from joulebook_ledger.settings import Settings, load_settings, without_secret
 
 if TYPE_CHECKING:
     from joulebook_ledger.desk import Entry
@@ -34,11 +34,11 @@ def open_ledger(settings: Settings) -> Ledger:
         BadInput: It is a drop-box, which has no reports.
         Unavailable: The ledger cannot be reached, or was written by a newer version.
     """
-    if settings.ledger.startswith(DROP_BOX):
+    if is_drop_box(settings):
         folder = settings.ledger.removeprefix(DROP_BOX)
         raise BadInput(
-            f"{settings.ledger} is a drop-box: readers leave batches there, it has no reports. Read the book that ingests it, or "
-            f"ingest it into one: JOULEBOOK_LEDGER=sqlite:////path/book.sqlite joulebook import spool {folder}"
+            f"{settings.ledger} is a drop-box: what this host measured was left there, and it has no reports of its own. Ask the book "
+            f"that takes it in: `JOULEBOOK_LEDGER=sqlite:////path/book.sqlite joulebook import spool {folder}`"
         )
     if settings.ledger.startswith(_SERVICE):
         from joulebook_ledger.client import HttpLedger
@@ -48,6 +48,11 @@ def open_ledger(settings: Settings) -> Ledger:
     from joulebook_ledger.local import LocalLedger
 
     return LocalLedger(settings.ledger)
+
+
+def is_drop_box(settings: Settings) -> bool:
+    """Say whether the ledger is a folder that readers leave batches in."""
+    return settings.ledger.startswith(DROP_BOX)
 
 
 def machine_of(settings: Settings) -> str:
@@ -101,6 +106,8 @@ class Door:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """Give the ledger, brought up to date; afterwards leave the snapshot where the next run finds it."""
+        if is_drop_box(self.settings):
+            self.fill_drop_box()
         with contextlib.closing(open_ledger(self.settings)) as ledger:
             self.bring_up_to_date(ledger)
             yield ledger
@@ -145,17 +152,38 @@ class Door:
         self.say(json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False))
 
     def leave_snapshot(self, ledger: Ledger) -> None:
-        """Write the factors and prices of this machine beside its spool, whole or not at all."""
-        from joulebook_collectors.spool import spool_folder
+        """Write the factors and prices of this machine beside its spool, whole or not at all.
 
-        folder = Path(spool_folder(self.settings))
+        Where the folder cannot be written nothing is lost: runs then end with figures that lack prices until they are booked.
+        """
+        from joulebook_collectors.folders import SNAPSHOT, prepare
+        from joulebook_collectors.spool import read_snapshot, spool_folder
+
         snapshot = ledger.snapshot(machine_of(self.settings))
-        path = folder / "snapshot.json"
-        if not folder.is_dir() or (path.is_file() and path.read_bytes() == snapshot):
+        if read_snapshot(self.settings) == snapshot:
             return
-        draft = folder / f".snapshot-{os.getpid()}"
-        draft.write_bytes(snapshot)
-        draft.replace(path)
+        folder = Path(spool_folder(self.settings))
+        draft = folder / f".{SNAPSHOT}-{os.getpid()}"
+        with contextlib.suppress(OSError):
+            for place in (folder.parent.parent, folder.parent, folder):
+                prepare(str(place))
+            draft.write_bytes(snapshot)
+            draft.replace(folder / SNAPSHOT)
+
+    def fill_drop_box(self) -> None:
+        """Leave in the drop-box what this host's spools hold."""
+        from joulebook_collectors.dropbox import DropBox, folder_of
+        from joulebook_collectors.recovery import recover_and_deliver
+
+        recover_and_deliver(self.settings, DropBox(folder_of(self.settings.ledger)))
+
+    def memory_of(self, name: str) -> str:
+        """Return a file in which to remember something about this ledger; its folder is there."""
+        from joulebook_collectors.identity import digest
+
+        home = Path(self.settings.home)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(home / f"remembered-{digest(f'{without_secret(self.settings.ledger)} {name}')[:16]}.json")
 
     def bring_up_to_date(self, ledger: Ledger) -> None:
         """Recover and deliver this host's spools, and book."""

@@ -1,7 +1,8 @@
-"""Books: factors, verify."""
+"""Books: import, factors, verify."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,35 @@ from joulebook_ledger.core.refusals import BadInput
 
 app = typer.Typer()
 _LIST, _SET = "list", "set"
+IMPORTS = ("spool",)
+
+
+@app.command(
+    "import", cls=PlainCommand, rich_help_panel=BOOKS,
+    epilog=examples("joulebook import spool /shared/joulebook", "joulebook import spool file:///shared/joulebook --json"),
+)  # fmt: skip
+def take_in(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
+    source: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of a drop-box.")],
+    *, json: Json = False,
+) -> None:  # fmt: skip
+    """Take in what readers left in a drop-box; what was taken in before changes nothing, and nothing is removed there."""
+    from joulebook_collectors.dropbox import folder_of, ingest_dropbox
+
+    refuse_unknown(kind, "kind", IMPORTS)
+    folder = Path(folder_of(source)).absolute()
+    if not folder.is_dir():
+        raise BadInput(
+            f"{source!r} is no folder: name what stands after file:// in the JOULEBOOK_LEDGER of those who write there"
+        )
+    door = door_of(context)
+    with door.ledger() as ledger:
+        items = ingest_dropbox(str(folder), ledger, remembered=door.memory_of(f"drop-box {folder}"))
+        entries = ledger.book()
+        name = ledger.name
+    body = {"ledger": name, "items": items, "entries_booked": entries}
+    door.answer(body, None if json else f"{items} items of {folder} were taken into {name}; {entries} entries booked.")
 
 
 @app.command(
@@ -42,7 +72,7 @@ def factors(
 
     Values are decimal numbers in the units of people: g CO2e per kWh, litres per kWh, money per kWh or hour, kg CO2e per year, a PUE.
     """
-    from joulebook.factors import change_of, known_factors
+    from joulebook.factors import change_of, known_factors, page
 
     door = door_of(context)
     verb, *rest = words or [_LIST]
@@ -60,7 +90,7 @@ def factors(
             )  # fmt: skip
             door.enter(ledger, change)
         body = known_factors(ledger, named)
-    door.answer(body, None if json else pages.factors(body, door.page))
+    door.answer(body, None if json else page(body, door.page))
 
 
 @app.command(

@@ -79,7 +79,7 @@ def list_runs(
     query = RunsQuery(labels=labels, sort=sort, limit=whole(limit, "--limit", 1, LONGEST_PAGE), cursor=cursor)
     with door.ledger() as ledger:
         body = ledger.runs(query)
-    door.answer(body, None if json else pages.runs(body, door.page))
+    door.answer(body, None if json else pages.runs(body, door.page, are_chosen=bool(labels)))
 
 
 @app.command(

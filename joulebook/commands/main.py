@@ -68,7 +68,7 @@ def _application(words: Sequence[str]) -> typer.Typer:
     called = next((word for word in words if not word.startswith("-")), "")
     modules = [module for module, names in PANELS.items() if called in names] or list(PANELS)
     application = typer.Typer(
-        cls=PlainGroup, help=_HELP, callback=_version, add_completion=False, no_args_is_help=True, invoke_without_command=True,
+        cls=PlainGroup, help=_HELP, callback=_version, add_completion=False, invoke_without_command=True,
         rich_markup_mode="rich", pretty_exceptions_enable=False,
     )  # fmt: skip
     for module in modules:

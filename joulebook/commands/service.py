@@ -9,6 +9,7 @@ import typer
 from joulebook.commands.options import SERVICE, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
 from joulebook_ledger.core.refusals import Unavailable
+from joulebook_ledger.settings import without_secret
 
 app = typer.Typer()
 LOOPBACK = "127.0.0.1"
@@ -35,4 +36,10 @@ def serve(
         raise Unavailable(
             f"the service needs {error.name}, which is not installed: pip install 'joulebook[server]'"
         ) from None
-    run_service(door_of(context).settings, host=host, port=number)
+    door = door_of(context)
+    run_service(
+        door.settings,
+        host=host,
+        port=number,
+        announce=lambda url: door.say(f"{without_secret(door.settings.ledger)} is served at {url}"),
+    )
