@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -36,6 +36,7 @@ NOT_PRICED_BY_TIME = "priced_by_the_machine"
 NO_PRICE_OF_HOURS = "no_price_of_hours"
 
 T = TypeVar("T", Factor, Site, Placement)
+K = TypeVar("K", bound=Hashable)
 
 
 class Known(NamedTuple, Generic[T]):
@@ -87,6 +88,39 @@ class Origin(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
+class _Steps(Generic[T]):
+    """What holds when: resolved once, so that any instant is found by bisection."""
+
+    __slots__ = ("_bounds", "_values")
+
+    def __init__(self, candidates: Iterable[Known[T]]) -> None:
+        """Resolve who holds from each instant at which one of them begins or ends."""
+        opening = sorted(candidates, key=lambda known: known.fact.valid_from_ms)
+        ends = (_end_of(known.fact) for known in opening)
+        self._bounds = sorted(
+            {known.fact.valid_from_ms for known in opening} | {end for end in ends if end is not None}
+        )
+        self._values: list[T | None] = []
+        holding: list[Known[T]] = []
+        begun = 0
+        for bound in self._bounds:
+            while begun < len(opening) and opening[begun].fact.valid_from_ms <= bound:
+                holding.append(opening[begun])
+                begun += 1
+            holding = [known for known in holding if (end := _end_of(known.fact)) is None or bound < end]
+            self._values.append(_preferred(holding))
+
+    @property
+    def bounds(self) -> Sequence[int]:
+        """Every instant at which something begins or ends, in order."""
+        return self._bounds
+
+    def at(self, at_ms: int) -> T | None:
+        """Return what holds at an instant, or None."""
+        index = bisect_right(self._bounds, at_ms)
+        return self._values[index - 1] if index else None
+
+
 class FactorBook:
     """All factors, prices, sites and placements known at one time. Not to be changed after creation; it remembers what it found."""
 
@@ -102,16 +136,16 @@ class FactorBook:
         self.factors = tuple(factors)
         self.sites = tuple(sites)
         self.placements = tuple(placements)
-        self._factors: defaultdict[tuple[str, str], list[Known[Factor]]] = defaultdict(list)
-        for factor in self.factors:
-            self._factors[factor.fact.kind, factor.fact.object].append(factor)
-        self._sites: defaultdict[str, list[Known[Site]]] = defaultdict(list)
-        for site in self.sites:
-            self._sites[site.fact.site].append(site)
-        self._placements: defaultdict[str, list[Known[Placement]]] = defaultdict(list)
-        for placement in self.placements:
-            self._placements[placement.fact.machine].append(placement)
-        self._changes = _changes(self.factors, self.sites, self.placements)
+        self._factors = _steps_by(self.factors, lambda fact: (fact.kind, fact.object))
+        self._sites = _steps_by(self.sites, lambda fact: fact.site)
+        self._placements = _steps_by(self.placements, lambda fact: fact.machine)
+        self._changes = sorted(
+            {
+                *_bounds_of(self._factors),
+                *_bounds_of(self._sites),
+                *_bounds_of(self._placements),
+            }
+        )
         self._found: dict[tuple[str, bool, str, int, int], Rates] = {}
 
     @property
@@ -141,10 +175,10 @@ class FactorBook:
 
     def place(self, machine: str, at_ms: int) -> Site | None:
         """Return the site at which a machine stands at an instant, or None where nobody said (or described the site)."""
-        placement = _latest(self._placements.get(machine, ()), at_ms)
-        if placement is None:
-            return None
-        return _latest(self._sites.get(placement.site, ()), at_ms)
+        placements = self._placements.get(machine)
+        placement = placements.at(at_ms) if placements else None
+        sites = self._sites.get(placement.site) if placement else None
+        return sites.at(at_ms) if sites else None
 
     def of_machine(self, machine: str) -> FactorBook:
         """Return only what prices one machine: the snapshot that is left beside its spool."""
@@ -204,49 +238,46 @@ class FactorBook:
             name = site.zone if kind in ZONE_KINDS else site.site
         if not name:
             return Piece(start, end, "", None, NO_ZONE)
-        factor = _best(self._factors.get((kind, name), ()), start)
+        series = self._factors.get((kind, name))
+        factor = series.at(start) if series else None
         if factor is None and kind == "instance_price" and site is not None and site.ownership != CLOUD:
             return Piece(start, end, name, None, NO_PRICE_OF_HOURS)
         return Piece(start, end, name, factor, "" if factor else NO_FACTOR)
 
 
-def _changes(
-    factors: Iterable[Known[Factor]], sites: Iterable[Known[Site]], placements: Iterable[Known[Placement]]
-) -> list[int]:
-    """Return every instant at which anything may change, in order."""
-    instants = {known.fact.valid_from_ms for known in sites} | {known.fact.valid_from_ms for known in placements}
-    for known in factors:
-        instants.add(known.fact.valid_from_ms)
-        if known.fact.valid_to_ms is not None:
-            instants.add(known.fact.valid_to_ms)
-    return sorted(instants)
+def _steps_by(facts: Iterable[Known[T]], key: Callable[[T], K]) -> dict[K, _Steps[T]]:
+    """Return what holds when, by key."""
+    grouped: defaultdict[K, list[Known[T]]] = defaultdict(list)
+    for known in facts:
+        grouped[key(known.fact)].append(known)
+    return {name: _Steps(group) for name, group in grouped.items()}
 
 
-def _latest(candidates: Iterable[Known[T]], at_ms: int) -> T | None:
-    """Return the site or placement that holds at an instant: it begins last and, of those, was learnt last."""
-    begun = [known for known in candidates if known.fact.valid_from_ms <= at_ms]
-    if not begun:
-        return None
-    return max(begun, key=lambda known: (known.fact.valid_from_ms, known.known, known.fact.version)).fact
+def _bounds_of(series: dict[K, _Steps[T]]) -> Iterator[int]:
+    """Yield every instant at which something of these changes."""
+    for steps in series.values():
+        yield from steps.bounds
 
 
-def _best(candidates: Iterable[Known[Factor]], at_ms: int) -> Factor | None:
-    """Return the factor that holds at an instant, or None."""
-    holding = [
-        known
-        for known in candidates
-        if known.fact.valid_from_ms <= at_ms and (known.fact.valid_to_ms is None or at_ms < known.fact.valid_to_ms)
-    ]
+def _end_of(fact: Factor | Site | Placement) -> int | None:
+    """Return when a fact no longer holds by its own word; a place holds until the next is named."""
+    return fact.valid_to_ms if isinstance(fact, Factor) else None
+
+
+def _preferred(holding: Sequence[Known[T]]) -> T | None:
+    """Return which of the facts that hold together is taken (see the top of this file)."""
     if not holding:
         return None
-    nearest = min(map(_distance, holding))
-    rivals = [known for known in holding if _distance(known) == nearest]
+    nearest = min(_distance(known.fact) for known in holding)
+    rivals = [known for known in holding if _distance(known.fact) == nearest]
     return max(rivals, key=lambda known: (known.fact.valid_from_ms, known.known, known.fact.version)).fact
 
 
-def _distance(known: Known[Factor]) -> tuple[bool, int, str]:
-    """Return how far a factor's provider is from what was asked for; the least is nearest."""
-    return known.fact.provider != DESK, FALLBACKS.index(known.fact.fallback), known.fact.provider
+def _distance(fact: Factor | Site | Placement) -> tuple[bool, int, str]:
+    """Return how far a factor's provider is from what was asked for; the least is nearest. Places have no provider."""
+    if not isinstance(fact, Factor):
+        return False, 0, ""
+    return fact.provider != DESK, FALLBACKS.index(fact.fallback), fact.provider
 
 
 def _mean(pieces: Sequence[Piece]) -> AnyRate:
