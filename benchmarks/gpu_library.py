@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -36,9 +37,21 @@ def find_gpu_library(folder: Path) -> GpuLibrary:
         return GpuLibrary(kind="none", words="no figures with a GPU library: neither a GPU nor a C compiler is here")
     source = Path(__file__).with_name("stub_nvml.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(folder / LIBRARY), str(source), "-ldl"], check=True)
-    environment = {"LD_LIBRARY_PATH": str(folder), "LD_PRELOAD": str(folder / LIBRARY)}
+    _make_stub_command(folder)
+    environment = {
+        "LD_LIBRARY_PATH": str(folder),
+        "LD_PRELOAD": str(folder / LIBRARY),
+        "PATH": os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)]),
+    }
     words = "figures with a GPU library come from a stub library (benchmarks/stub_nvml.c), not from a GPU"
     return GpuLibrary(kind="stub", words=words, environment=environment)
+
+
+def _make_stub_command(folder: Path) -> None:
+    """Make a command `nvidia-smi` that succeeds: codecarbon looks for a GPU only where it does."""
+    command = folder / "nvidia-smi"
+    command.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    command.chmod(0o755)
 
 
 def has_real_library() -> bool:
