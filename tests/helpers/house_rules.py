@@ -51,7 +51,7 @@ PURE_MODULES = {
 # Where floats may be worked with inside core: scores, shares and ratios are no amounts.
 FLOAT_FILES = {f"{CORE}events.py", f"{CORE}quality.py", f"{CORE}frontier.py"}
 # Where the wall clock is read; everything else takes `now` as an argument.
-CLOCKS: set[str] = {f"{COLLECTORS}clock.py", "joulebook/wiring.py"}
+CLOCKS: set[str] = {f"{COLLECTORS}clock.py", f"{LEDGER}local.py", "joulebook/wiring.py"}
 # Where a broad except stands, how often, and why.
 BROAD_EXCEPTS: dict[str, tuple[int, str]] = {
     "api/joulebook_api/problems.py": (1, "the last handler: what no other one took is logged and answered with 500"),
