@@ -26,7 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("long" if config.getoption("--long") else "default")
     if _is_worker(config):
         return  # a worker of xdist inherits all this from the process that started it
-    for name in [name for name in os.environ if name.startswith("JOULEBOOK_") and name != postgres.SERVER_URL]:
+    kept = {postgres.SERVER_URL, "JOULEBOOK_VENV"}
+    for name in [name for name in os.environ if name.startswith("JOULEBOOK_") and name not in kept]:
         del os.environ[name]
     os.environ[postgres.RUN_FOLDER] = str(postgres.run_folder(psutil.Process()))
 
