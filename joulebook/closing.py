@@ -24,7 +24,7 @@ _SHOWN = 8
 def say_end(run: Run) -> None:
     """Say on stderr what a run cost, in one line; unless it is to be quiet, or another rank speaks for it."""
     opened = run.opened
-    if run.settings.quiet or opened is None or opened.is_joined or run.session is None:
+    if opened is None or opened.is_joined or run.session is None:
         return
     trouble = run.session.trouble
     if trouble:

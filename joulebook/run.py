@@ -7,6 +7,7 @@ import threading
 import time
 
 from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.peaks import peak_memory_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,14 +174,12 @@ class Run:
             self.session.close(self.opened, status, self._facts(exit_code))
         self._ended = time.monotonic()
         self.status = status
-        if self.opened is not None:
+        if self.opened is not None and not self.settings.quiet:
             from joulebook.closing import say_end
 
             say_end(self)
 
     def _facts(self, exit_code: int | None) -> dict[str, int | str]:
-        from joulebook_collectors.peaks import peak_memory_bytes
-
         facts: dict[str, int | str] = {f"phase:{name}_ms": length for name, length in self._phases.items()}
         peak = peak_memory_bytes()
         if peak is not None:

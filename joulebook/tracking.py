@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from joulebook.labels import labels_of, scope_of
 from joulebook.run import FAILED, FINISHED, Run
 from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.joining import join
+from joulebook_collectors.sessions import session_of
 from joulebook_ledger.settings import load_settings
 
 TYPE_CHECKING = False
@@ -194,8 +196,6 @@ def log(scores: Mapping[str, object] | None = None, /, **keywords: Any) -> None:
 
 @harmless(None)
 def _session_of(settings: Settings) -> Session | None:
-    from joulebook_collectors.sessions import session_of
-
     return None if settings.disable else session_of(settings)
 
 
@@ -220,8 +220,6 @@ def _try_open(given: Mapping[str, object], tags: object, scope: object, ledger: 
     session = _session_of(settings)
     if session is None:
         return Run("", labels, settings)
-    from joulebook_collectors.joining import join
-
     identity = join(labels, settings, session, _numbers)
     budget = given.get("budget")
     facts: dict[str, int | str] = {} if budget is None else {"budget": str(budget)[:200]}
@@ -275,8 +273,6 @@ def _outer_run() -> Run | None:
     session = _session_of(settings)
     if session is None:
         return None
-    from joulebook_collectors.joining import join
-
     known = _handles.get(settings.run_id)
     if known is None or not known.is_mine:
         identity = join(settings.labels, settings, session, {})

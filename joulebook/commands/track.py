@@ -97,10 +97,12 @@ def run(
 
     Loses nothing when it is ended by SIGTERM. What the command itself tracks joins the same run.
     """
+    from joulebook.closing import say_command_end
     from joulebook_collectors.supervise import run_command
 
     labels = labels_of(tag, model=model, version=version, task=task, stage=stage, project=project, team=team, name=name)
-    raise typer.Exit(run_command(command, labels, door_of(context).settings))
+    settings = door_of(context).settings
+    raise typer.Exit(run_command(command, labels, settings, say_command_end(settings)))
 
 
 @app.command(
