@@ -101,13 +101,16 @@ def _base() -> Path:
 
 
 def _make_public(folder: Path) -> None:
-    for path in (folder.parent, folder):
-        path.mkdir(mode=0o755, exist_ok=True)
-        status = path.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            message = f"{path} belongs to somebody else: remove it, or offer a PostgreSQL server in {SERVER_URL}"
-            raise RuntimeError(message)
-        path.chmod(0o755)
+    base = folder.parent
+    base.mkdir(mode=0o755, exist_ok=True)
+    status = base.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        message = f"{base} belongs to somebody else: remove it, or offer a PostgreSQL server in {SERVER_URL}"
+        raise RuntimeError(message)
+    base.chmod(0o755)
+    # Nobody else can make anything in `base`; the run's own folder may already belong to the server's user, handed over by the
+    # worker that started it.
+    folder.mkdir(mode=0o755, exist_ok=True)
 
 
 def _is_public(path: Path) -> bool:
