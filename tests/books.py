@@ -50,7 +50,7 @@ class Story:
 
     def meter(self, name: str, component: str = "cpu", **attributes: Any) -> Story:
         """Give the machine a meter; `name` is its domain."""
-        attributes.setdefault("max_power_mw", 0 if component == "time" else 1_000_000)
+        attributes.setdefault("max_power_mw", 0 if component == "time" else 100_000_000)
         attributes.setdefault("device", self.reader.boot)
         self.meters[name] = Meter(domain=name, component=component, **attributes)
         return self._add("meters", to_wire(self.meters[name]))

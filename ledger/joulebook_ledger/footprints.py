@@ -260,7 +260,7 @@ def _energy(portions: Sequence[Portion]) -> Sum:
     """Return the IT energy: unknown where no reading covers any time, or where a facility meter has no PUE."""
     metered = [portion for portion in portions if portion.component != TIME]
     amount = sum(portion.amounts[_ENERGY_IT] for portion in metered)
-    if not any(portion.amounts[_METERED] for portion in metered):
+    if not any(portion.amounts[_METERED] or raw_energy_mj(portion) for portion in metered):
         return Sum(amount, 0.0 if metered else None, NO_ENERGY, [])
     uncovered = sum(portion.amounts[_UNC_FACILITY] for portion in metered if portion.boundary == FACILITY)
     parts: list[Contribution] = []

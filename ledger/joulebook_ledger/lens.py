@@ -144,6 +144,12 @@ class Lens:
                     found[stay.machine] = component
         return found
 
+    def stand_in(self, source: str, day: int, machine: str) -> None:
+        """Take note that a source stood in a machine on a day that is not booked yet."""
+        if not self._stays.get(source) and machine:
+            self._stays[source].append(reads.MachineDays(source, machine, day, day))
+            self.__dict__.pop("_device_component", None)
+
     def _machine_on(self, source: str, day: int) -> str:
         if (source, day) not in self._places:
             self._places.update(reads.placed_days(self._rows, day, day))

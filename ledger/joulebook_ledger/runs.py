@@ -11,6 +11,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import LABELS, RESERVED_ACCOUNTS, STATUSES
 from joulebook_ledger.footprints import PARTS_OF, sums_of
 from joulebook_ledger.lens import Lens
+from joulebook_ledger.pending import pending_cells
 from joulebook_ledger.runfacts import RUNNING, UNKNOWN_STATUS, RunFacts, run_facts, unknown_run
 from joulebook_ledger.scores import run_scores
 from joulebook_ledger.stand import stand_of
@@ -63,7 +64,7 @@ def show_run(rows: Rows, run: str) -> RunBody:
     Raises:
         BadInput: There is no such run, or there are several.
     """
-    return _Teller(rows).bodies([find_run(rows, run)])[0]
+    return _Teller(rows).bodies([find_run(rows, run)], with_pending=True)[0]
 
 
 def find_run(rows: Rows, text: str) -> str:
@@ -98,8 +99,8 @@ class _Teller:
         self._lens = Lens(rows)
         self._until_ms = stand_of(rows).booked_until_ms or 0
 
-    def bodies(self, runs: Sequence[str]) -> list[RunBody]:
-        """Return these runs as bodies."""
+    def bodies(self, runs: Sequence[str], *, with_pending: bool = False) -> list[RunBody]:
+        """Return these runs as bodies, with what is due and not booked yet where asked."""
         facts = run_facts(reads_runs.events(self._rows, runs))
         cells = self._cells(runs)
         machines = reads_runs.machines_of(self._rows, runs)
@@ -109,8 +110,12 @@ class _Teller:
         bodies = []
         for run in runs:
             its = facts.get(run) or unknown_run(run)
-            hosts = [self._lens.hosts.get(machine, machine) for machine in machines[run]]
-            bodies.append(self._body(its, self.footprint(its, cells[run]), hosts, scores[run]))
+            waiting = pending_cells(self._rows, self._lens, run) if with_pending else []
+            names = dict.fromkeys([*machines[run], *(self._lens.machine(cell) for cell in waiting)])
+            hosts = [self._lens.hosts.get(machine, machine) for machine in names]
+            body = self._body(its, self.footprint(its, [*cells[run], *waiting]), hosts, scores[run])
+            body["provisional"] = body["provisional"] or bool(waiting)
+            bodies.append(body)
         return bodies
 
     def figures(self, runs: Sequence[str], name: str) -> dict[str, float]:
