@@ -7,6 +7,7 @@ where the rule says so. It shares the records and the wire with the code under t
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.wire import Batch
 
@@ -37,11 +39,11 @@ class Share:
 class Auditor:
     """The truth about a set of deliveries.
 
-    Deliveries may repeat; a fact counts once. The order of the batches is the order in which factors were learnt, and matters for
-    nothing else. `voided` names windows, as (meter, reader, start_ms), that a correction took back.
+    Deliveries may repeat; a fact counts once; one that a correction voids does not count. The order of the batches is the order in
+    which factors were learnt, and matters for nothing else.
     """
 
-    def __init__(self, batches: Iterable[Batch], voided: Iterable[tuple[str, str, int]] = ()) -> None:
+    def __init__(self, batches: Iterable[Batch]) -> None:
         self.readers: dict[str, Reader] = {}
         self.meters: dict[str, Meter] = {}
         self.windows: dict[tuple[str, str, int], Window] = {}
@@ -49,12 +51,12 @@ class Auditor:
         self.factors: list[tuple[int, Factor]] = []
         self.sites: list[tuple[int, Site]] = []
         self.placements: list[tuple[int, Placement]] = []
+        self.voided: set[tuple[object, ...]] = set()
         for learnt, batch in enumerate(batches):
             self.readers.setdefault(batch.reader.reader, batch.reader)
             for fact in batch.facts():
                 self._take(batch.reader.reader, learnt, fact)
-        for key in voided:
-            self.windows.pop(key, None)
+        self._leave_out_what_is_voided()
 
     def _take(self, reader: str, learnt: int, fact: object) -> None:
         if isinstance(fact, Meter):
@@ -69,6 +71,22 @@ class Auditor:
             self.sites.append((learnt, fact))
         elif isinstance(fact, Placement):
             self.placements.append((learnt, fact))
+        elif isinstance(fact, Correction):
+            self.voided.add((fact.table, *json.loads(fact.key)))
+
+    def _leave_out_what_is_voided(self) -> None:
+        def good(table: str, *key: object) -> bool:
+            return (table, *key) not in self.voided
+
+        self.windows = {key: window for key, window in self.windows.items() if good("meter_window", *key)}
+        self.uses = {key: use for key, use in self.uses.items() if good("meter_use", *key)}
+        self.factors = [
+            (n, f) for n, f in self.factors if good("factor", f.kind, f.object, f.provider, f.valid_from_ms, f.version)
+        ]
+        self.sites = [(n, s) for n, s in self.sites if good("site", s.site, s.valid_from_ms, s.version)]
+        self.placements = [
+            (n, p) for n, p in self.placements if good("placement", p.machine, p.valid_from_ms, p.version)
+        ]
 
     # --- usage ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.wire import Batch, decode_batch, encode_batch, list_of, to_wire
 
@@ -207,3 +209,34 @@ def desks(draw: st.DrawFn, hours: int, most_factors: int = 6) -> list[bytes]:
 def books(draw: st.DrawFn, hours: int = 2) -> Deliveries:
     """Draw a book: what readers delivered, and what people entered before."""
     return Deliveries(readers=tuple(draw(readers_of_meters(hours))), desk=tuple(draw(desks(hours))))
+
+
+@st.composite
+def corrections_of(draw: st.DrawFn, deliveries: Deliveries) -> list[bytes]:
+    """Draw corrections that void some windows, uses, factors and places of a book, as the desk enters them."""
+    keys: list[tuple[str, list[object]]] = []
+    for batch in deliveries.batches():
+        for fact in batch.facts():
+            match fact:
+                case Window():
+                    keys.append(("meter_window", [fact.meter, batch.reader.reader, fact.start_ms]))
+                case Use():
+                    keys.append(("meter_use", [fact.meter, batch.reader.reader, fact.start_ms, fact.run]))
+                case Factor():
+                    keys.append(("factor", [fact.kind, fact.object, fact.provider, fact.valid_from_ms, fact.version]))
+                case Site():
+                    keys.append(("site", [fact.site, fact.valid_from_ms, fact.version]))
+                case Placement():
+                    keys.append(("placement", [fact.machine, fact.valid_from_ms, fact.version]))
+    chosen = draw(st.lists(st.sampled_from(keys), max_size=5, unique_by=str)) if keys else []
+    desk = Reader(reader="desk", rank=2, author="somebody")
+    first = len(deliveries.desk) + 1
+    return [
+        batch_of(desk, n, [Correction(table=table, key=key_text(key), reason="wrong", author="somebody")])
+        for n, (table, key) in enumerate(chosen, first)
+    ]
+
+
+def key_text(parts: list[object]) -> str:
+    """Return a fact's key as corrections name it: a JSON list without spaces."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))

@@ -4,7 +4,7 @@ from auditor import Auditor, Share
 from helpers.pure_book import PureBook
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import BOOKS, HOUR_MS, books, desks
+from strategies import BOOKS, HOUR_MS, books, corrections_of, desks
 
 from joulebook_ledger.core.booking import add, delta, plus
 from joulebook_ledger.core.pricing import NOTHING
@@ -100,3 +100,11 @@ def test_restating_back_nets_to_nothing(deliveries, other_desk):
         assert plus(plus(target, there), back) == target
         assert plus(there, back).is_empty
         assert not any(plus(there, back).leg)
+
+
+@BOOKS
+@given(books(), st.data())
+def test_what_a_correction_voids_is_as_if_it_had_never_been_said(deliveries, data):
+    """Law 4: another fact corrects a fact; the auditor, who leaves the voided ones out, has the same books."""
+    batches = [*deliveries.batches(), *map(decode_batch, data.draw(corrections_of(deliveries)))]
+    assert PureBook(batches).balances() == Auditor(batches).balances()

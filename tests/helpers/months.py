@@ -17,6 +17,7 @@ says that there is nothing.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from helpers.pure_book import PureBook
 
 from joulebook_ledger.core.booking import Target, delta, plus
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.periods import day_text, month_of_day, month_text, parse_time
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
@@ -44,7 +46,6 @@ class Month:
     meters: dict[str, Meter] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
-    voided: list[tuple[str, str, int]] = field(default_factory=list)
     booked: dict[tuple[str, int], Target] = field(default_factory=dict)
 
     def deliver(self, reader: Reader, *facts: object) -> None:
@@ -134,11 +135,12 @@ def _gap(month: Month, words: list[str]) -> None:
 
 def _void(month: Month, words: list[str]) -> None:
     reader, meter, date, start = words
-    month.voided.append((month.meters[meter].key, month.readers[reader].reader, parse_time(f"{date}T{start}Z")))
+    key = [month.meters[meter].key, reader, parse_time(f"{date}T{start}Z")]
+    month.deliver(DESK, Correction(table="meter_window", key=json.dumps(key), reason="told", author="somebody"))
 
 
 def _book(month: Month, columns: list[str]) -> list[str]:
-    targets = PureBook(month.batches, month.voided).targets()
+    targets = PureBook(month.batches).targets()
     names, found = month.names(), []
     for source, day in sorted({*targets, *month.booked}, key=lambda key: (key[1], key[0])):
         standing = month.booked.get((source, day), Target())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from joulebook_ledger.core.booking import Target, target_of_day
 from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.pricing import COLUMNS, Rates
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.resolution import FactorBook, Known
@@ -18,34 +21,48 @@ WindowKey = tuple[str, str, int]
 
 
 class PureBook:
-    """What the books must hold after these batches; `voided` names windows, as (meter, reader, start_ms), that a correction took back."""
+    """What the books must hold after these batches; what a correction voids is left out."""
 
-    def __init__(self, batches: Iterable[Batch], voided: Iterable[WindowKey] = ()) -> None:
+    def __init__(self, batches: Iterable[Batch]) -> None:
         self.readers: dict[str, Reader] = {}
         self.meters: dict[str, Meter] = {}
         self.windows: dict[WindowKey, Window] = {}
         self.uses: dict[WindowKey, dict[str, Use]] = defaultdict(dict)
-        factors, sites, placements = [], [], []
+        self.learnt: dict[str, dict[tuple[object, ...], Known[Any]]] = {"factor": {}, "site": {}, "placement": {}}
+        voided: list[Correction] = []
         for known, batch in enumerate(batches):
-            reader = batch.reader.reader
-            self.readers.setdefault(reader, batch.reader)
+            self.readers.setdefault(batch.reader.reader, batch.reader)
             for fact in batch.facts():
-                match fact:
-                    case Meter():
-                        self.meters.setdefault(fact.key, fact)
-                    case Window():
-                        self.windows.setdefault((fact.meter, reader, fact.start_ms), fact)
-                    case Use():
-                        self.uses[fact.meter, reader, fact.start_ms].setdefault(fact.run, fact)
-                    case Factor():
-                        factors.append(Known(fact, known))
-                    case Site():
-                        sites.append(Known(fact, known))
-                    case Placement():
-                        placements.append(Known(fact, known))
-        for key in voided:
+                if isinstance(fact, Correction):
+                    voided.append(fact)
+                else:
+                    self._take(batch.reader.reader, known, fact)
+        for correction in voided:
+            self._void(correction.table, tuple(json.loads(correction.key)))
+        self.factors = FactorBook(*(list(self.learnt[table].values()) for table in ("factor", "site", "placement")))
+
+    def _take(self, reader: str, known: int, fact: object) -> None:
+        match fact:
+            case Meter():
+                self.meters.setdefault(fact.key, fact)
+            case Window():
+                self.windows.setdefault((fact.meter, reader, fact.start_ms), fact)
+            case Use():
+                self.uses[fact.meter, reader, fact.start_ms].setdefault(fact.run, fact)
+            case Factor(kind=kind, object=of, provider=provider, valid_from_ms=start, version=version):
+                self.learnt["factor"].setdefault((kind, of, provider, start, version), Known(fact, known))
+            case Site(site=site, valid_from_ms=start, version=version):
+                self.learnt["site"].setdefault((site, start, version), Known(fact, known))
+            case Placement(machine=machine, valid_from_ms=start, version=version):
+                self.learnt["placement"].setdefault((machine, start, version), Known(fact, known))
+
+    def _void(self, table: str, key: tuple[Any, ...]) -> None:
+        if table == "meter_window":
             self.windows.pop(key, None)
-        self.factors = FactorBook(factors, sites, placements)
+        elif table == "meter_use":
+            self.uses[key[:3]].pop(key[3], None)
+        else:
+            self.learnt[table].pop(key, None)
 
     def hours(self) -> dict[tuple[str, int], list[ReaderWindows]]:
         """Return what each reader sent, by (meter, hour)."""
