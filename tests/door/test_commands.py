@@ -9,6 +9,7 @@ import pytest
 from helpers.front_door import FixedLedger, said
 
 from joulebook.commands.main import PANELS
+from joulebook_ledger.bodies import RunBody
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.refusals import BadInput, Unavailable
@@ -34,7 +35,7 @@ def test_the_four_panels_hold_every_command(capsys: pytest.CaptureFixture[str]) 
     assert [panel for panel in ("Track", "Look", "Books", "Run a service") if f" {panel} " not in out] == []
     assert [command for command in COMMANDS if f" {command} " not in out] == []
     assert said([])[0] == 0
-    assert capsys.readouterr().out == out
+    assert capsys.readouterr().out.strip() == out.strip()
 
 
 @pytest.mark.parametrize("words", READING, ids=lambda words: words[0])
@@ -129,6 +130,16 @@ def test_bad_input_is_one_line_that_names_the_value_and_the_way_out(words: list[
 def test_the_exit_code_is_the_errors(trouble: BadInput | Unavailable, code: int) -> None:
     """What cannot be taken is 2, what cannot be reached is 3."""
     assert said(["show"], FixedLedger(trouble=trouble)) == (code, "", f"joulebook: {trouble}\n")
+
+
+def test_ctrl_c_ends_a_command_with_130_and_no_complaint() -> None:
+    """As a shell expects."""
+
+    class Impatient(FixedLedger):
+        def run(self, run: str) -> RunBody:
+            raise KeyboardInterrupt(run)
+
+    assert said(["show"], Impatient()) == (130, "", "")
 
 
 def test_init_writes_what_is_new_and_nothing_else() -> None:
