@@ -4,7 +4,8 @@ Errors are grouped by their source: all readings of one device model by one meth
 series. Within a source errors are the same error and add up linearly: a fleet does not average them away. Across sources they are
 independent and add up in quadrature (IPCC 2006 Guidelines vol. 1 ch. 3, approach 1). Printed as ± 2 sigma.
 
-Each figure of 1 sigma below stands beside its reason. This file and `frontier` are the only files of the core where floats are allowed: nothing here is ever booked.
+Each figure of 1 sigma below stands beside its reason. This file and `frontier` are the only ones of the core where floats are
+allowed: nothing here is ever booked.
 """
 
 from __future__ import annotations
