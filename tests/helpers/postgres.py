@@ -58,12 +58,12 @@ def server_url(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """Yield the URL of an empty database of its own; afterwards it is dropped, whoever is still connected."""
+def fresh_database(server: str, template: str = "template0") -> Iterator[str]:
+    """Yield the URL of a database of its own, empty or like a template; afterwards it is dropped, whoever is still connected."""
     name = f"jb_{uuid.uuid4().hex}"
     plain = server.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0'.encode())
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
     address, _, query = server.partition("?")
     yield f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
     with psycopg.connect(plain, autocommit=True) as connection:
