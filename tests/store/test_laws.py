@@ -186,9 +186,10 @@ def test_a_service_needs_no_right_but_insert_and_select(full: StoredBook) -> Non
 
 
 def test_windows_of_an_archived_day_may_go(own: StoredBook) -> None:
-    """Only a day that stands in the archive manifest."""
+    """Only a day that stands in the archive manifest, and never may they be changed."""
     day = NOVEMBER // 86_400_000
     own.run(f"INSERT INTO archive_manifest VALUES ({day}, 'windows', 1, 1, 'd', 1)")
+    assert "UPDATE" in refusal(own, "UPDATE meter_window SET end_ms = end_ms")
     own.run("DELETE FROM meter_use", "DELETE FROM meter_window")
     assert own.count("meter_window") == 0
 

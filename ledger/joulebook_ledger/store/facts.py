@@ -94,7 +94,7 @@ def _decide(connection: Connection, batch: Batch, now_ms: int) -> tuple[list[Ver
     due = [*plain.marks, *measured.marks(closed)]
     if closed:
         verdicts = [_after_close(v, item.fact, closed) for v, item in zip(verdicts, batch.items, strict=True)]
-    return verdicts, accepted, due
+    return verdicts, {table: rows for table, rows in accepted.items() if rows}, due
 
 
 def _verdict(fact: Fact, plain: PlainFacts, measured: Measured) -> Verdict:
