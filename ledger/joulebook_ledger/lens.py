@@ -39,7 +39,7 @@ class Lens:
         self._rows = rows
         self._link = link
         self.meters = reads.meters(rows)
-        self.hosts = reads.hosts(rows)
+        self.hosts = reads.hosts(rows, link)
         self._stays: defaultdict[str, list[reads.MachineDays]] = defaultdict(list)
         for stay in reads.machine_days(rows):
             self._stays[stay.source].append(stay)
@@ -102,7 +102,9 @@ class Lens:
             alike[source, method, first_day, last_day].append(amounts)
         merged: defaultdict[tuple[str, str, str, str, int, bool], list[Amounts]] = defaultdict(list)
         pricings: dict[int, Pricing] = {}
-        for (source, method, first_day, last_day), amounts in alike.items():
+        for (source, method, first_day, last_day), amounts in sorted(
+            alike.items()
+        ):  # so that sums of floats are the same
             sample = Cell("", source, method, first_day, last_day, ())
             meter, pricing = self.meter(source), self.pricing(sample)
             pricings[id(pricing)] = pricing

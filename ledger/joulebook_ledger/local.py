@@ -61,6 +61,12 @@ class LocalLedger:
 
         return book(self._book.engine, self._clock()).entries
 
+    def seal(self) -> int:
+        """Put what was received into a chain link without booking it; return the number of the newest link."""
+        from joulebook_ledger.store.journal import book
+
+        return book(self._book.engine, self._clock(), wanted=frozenset()).link
+
     def runs(self, query: RunsQuery) -> RunsBody:
         """Return a page of runs."""
         from joulebook_ledger.runs import list_runs

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from joulebook_ledger.core.periods import (
+    day_of,
+    day_text,
     days_of_month,
     hour_of,
     month_interval,
     month_text,
     parse_month,
     parse_time,
-    time_text,
 )
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import TIME
@@ -27,7 +28,6 @@ from joulebook_ledger.queries import BASES, GROUPINGS, IDLE_RULES
 from joulebook_ledger.runfacts import RunFacts, run_facts
 from joulebook_ledger.stand import Stand, stand_of
 from joulebook_ledger.store import reads, reads_amounts, reads_runs
-from joulebook_ledger.store.reads import NO_LIMIT
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def _cells(rows: Rows, query: ReportQuery, stand: Stand, *, by_day: bool) -> lis
     """Return the amounts of the period, from the least table that holds them."""
     first, last = query.from_month, query.to_month
     as_closed = query.basis == "closed"
-    if stand.limit != NO_LIMIT or (by_day and as_closed and reads.closed_months(rows)):
-        return reads_amounts.of_entries(rows, first, last, as_closed=as_closed, link=stand.limit)
+    if stand.as_of is not None or (by_day and as_closed and reads.closed_months(rows)):
+        return reads_amounts.of_entries(rows, first, last, as_closed=as_closed, link=stand.link, by_day=by_day)
     if by_day:
         return reads_amounts.of_days(rows, days_of_month(first).start, days_of_month(last).stop - 1)
     return reads_amounts.of_months(rows, first, last, as_closed=as_closed)
@@ -186,7 +186,7 @@ def _adjustments(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
     if laid.query.basis != "closed":
         return []
     groups: defaultdict[tuple[int, int, str], list[Cell]] = defaultdict(list)
-    for late in reads_amounts.adjustments(rows, laid.query.from_month, laid.query.to_month, laid.stand.limit):
+    for late in reads_amounts.adjustments(rows, laid.query.from_month, laid.query.to_month, laid.stand.link):
         days = days_of_month(late.month)
         cell = Cell(IDLE, late.source, late.method, days.start, days.stop - 1, late.amounts)
         groups[late.period, late.month, late.cause].append(cell)
@@ -212,21 +212,21 @@ def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
         times[machine, cell.source] += cell.amounts[_TIME]
         sources[machine].add(cell.source)
     told = []
-    first, last = hour_of(laid.span[0]), hour_of(laid.span[1] - 1)
+    first, last = day_of(laid.span[0]), day_of(laid.span[1] - 1)
     for machine in sorted(sources, key=lambda name: (laid.lens.hosts.get(name, name), name)):
         # The machine's own time where it has that meter, else that of the meter that was there longest.
         best = max(
             sources[machine],
             key=lambda source: (laid.lens.meter(source).component == TIME, times[machine, source], source),
         )
-        hours = reads_amounts.span_of_hours(rows, best, first, last)
+        days = reads_amounts.span_of_days(rows, best, first, last, laid.stand.link)
         told.append(
             {
                 "machine": machine,
                 "host": laid.lens.hosts.get(machine, machine),
                 "covered_hours": times[machine, best] / MILLISECONDS_PER_HOUR,
-                "from": time_text(hours[0] * MILLISECONDS_PER_HOUR) if hours else None,
-                "until": time_text((hours[1] + 1) * MILLISECONDS_PER_HOUR) if hours else None,
+                "first_day": day_text(days[0]) if days else None,
+                "last_day": day_text(days[1]) if days else None,
             }
         )
     return told
@@ -246,11 +246,11 @@ def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
         notes.append(f"of {len(unlabelled)} runs only their energy is known so far, not their labels")
     if sum(cell.amounts[_UNMETERED] for cell in laid.cells):
         notes.append("what meters did not read is estimated in unmetered_estimate_kwh, and is in no other figure")
-    if laid.stand.limit == NO_LIMIT and reads.is_booking_due(rows):
+    if laid.stand.as_of is None and reads.is_booking_due(rows):
         notes.append("more has arrived than is booked: any joulebook command with access to the book books it")
     sources = sorted({cell.source for cell in laid.cells})
     cut = reads_amounts.overclaimed_hours(rows, sources, hour_of(laid.span[0]), hour_of(laid.span[1] - 1))
-    if cut:
+    if cut and laid.stand.as_of is None:
         notes.append(f"in {cut} hours runs claimed more than the meter read; their claims were cut to it in proportion")
     if late:
         notes.append("adjustments for earlier months are below and in none of the rows above")

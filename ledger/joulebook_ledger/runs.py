@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.core.periods import time_text
-from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.core.refusals import BadInput, NotFound
 from joulebook_ledger.core.vocabulary import LABELS, RESERVED_ACCOUNTS, STATUSES
 from joulebook_ledger.footprints import PARTS_OF, sums_of
 from joulebook_ledger.lens import Lens
@@ -62,7 +62,8 @@ def show_run(rows: Rows, run: str) -> RunBody:
     """Return one run by its id, a unique beginning of it, or "" for the last one.
 
     Raises:
-        BadInput: There is no such run, or there are several.
+        NotFound: There is no such run.
+        BadInput: There are several.
     """
     return _Teller(rows).bodies([find_run(rows, run)], with_pending=True)[0]
 
@@ -71,12 +72,13 @@ def find_run(rows: Rows, text: str) -> str:
     """Return the id of the one run that a text means.
 
     Raises:
-        BadInput: There is none (the nearest are named), or several (they are named).
+        NotFound: There is none; the nearest are named.
+        BadInput: There are several; they are named.
     """
     if text in {"", "last"}:
         newest = reads_runs.started(rows)
         if not newest:
-            raise BadInput(
+            raise NotFound(
                 "there is no run yet: start one with `joulebook run -- python train.py`, or track() in a script"
             )
         return newest[0][0]
@@ -88,7 +90,7 @@ def find_run(rows: Rows, text: str) -> str:
         raise BadInput(f"{len(found)} runs begin with {text!r}: {', '.join(found[:_SHOWN])}{more}; give more letters")
     near = _nearest(text, [run for run, _ in reads_runs.started(rows)[:_COMPARED]])
     out = f"the nearest are {', '.join(near)}" if near else "there is no run yet"
-    raise BadInput(f"no run begins with {text[:60]!r}: {out}")
+    raise NotFound(f"no run begins with {text[:60]!r}: {out}")
 
 
 class _Teller:

@@ -20,7 +20,7 @@ class Stand(NamedTuple):
     Attributes:
         link: Number of the newest link it takes in; 0 for a book without any.
         head: Digest of that link.
-        limit: The link as a bound for reading; NO_LIMIT where the view is of now.
+        limit: Bound for reading facts: the link, or NO_LIMIT where it seals all there are.
         as_of: What was asked for, or None for now.
         booked_until_ms: Instant up to which what readers sent is in the books, or None.
     """
@@ -45,7 +45,9 @@ def stand_of(rows: Rows, as_of: str = "") -> Stand:
     """
     newest = reads.last_link(rows)
     if not as_of:
-        return Stand(newest.sequence, newest.digest, NO_LIMIT, None, _booked_until_ms(rows))
+        # What no link seals yet stands in no report: asked as of this link later, the report is to be the same.
+        limit = newest.sequence if reads.is_sealing_due(rows) else NO_LIMIT
+        return Stand(newest.sequence, newest.digest, limit, None, _booked_until_ms(rows, limit))
     if as_of.isdigit():
         link = reads.link_of(rows, int(as_of))
         if link is None:
@@ -60,9 +62,9 @@ def stand_of(rows: Rows, as_of: str = "") -> Stand:
     return Stand(link.sequence, link.digest, link.sequence, as_of, complete)
 
 
-def _booked_until_ms(rows: Rows) -> int | None:
+def _booked_until_ms(rows: Rows, limit: int) -> int | None:
     """Return up to when all is booked: what readers say is complete, or the first day that still waits."""
-    complete = reads.complete_until_ms(rows) or None
+    complete = reads.complete_until_ms(rows, limit) or None
     waiting = reads.first_unbooked_day(rows)
     if complete is None or waiting is None:
         return complete

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.core.periods import day_text
-from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.core.refusals import NotFound
 from joulebook_ledger.core.vocabulary import IDLE, RESERVED_ACCOUNTS
 from joulebook_ledger.evidence import hours_of_day
 from joulebook_ledger.factor_words import factor_nodes, is_priced_by_time
@@ -82,7 +82,7 @@ def _row_of(laid: Laid, name: str) -> Group:
     found = next((its for its in laid.groups if laid.name(its) == name), None)
     if found is None:
         there = ", ".join(laid.name(its) for its in laid.groups[:5]) or "no row at all"
-        raise BadInput(f"{name} is no row of that report: it has {there}{', …' if len(laid.groups) > 5 else ''}")
+        raise NotFound(f"{name} is no row of that report: it has {there}{', …' if len(laid.groups) > 5 else ''}")
     return found
 
 

@@ -236,8 +236,8 @@ def test_a_report_names_the_hours_it_covers(keeper):
             "machine": "m1",
             "host": "host-m1",
             "covered_hours": 1.0,
-            "from": "2026-11-01T00:00:00.000Z",
-            "until": "2026-11-01T01:00:00.000Z",
+            "first_day": "2026-11-01",
+            "last_day": "2026-11-01",
         }
     ]
 

@@ -46,15 +46,23 @@ class MachineDays(NamedTuple):
     last_day: int
 
 
+def sealed_by(link: int) -> tuple[str, dict[str, int]]:
+    """Return the condition that a fact's receipt is sealed up to a link, and its parameters; no condition without a limit."""
+    if link == NO_LIMIT:
+        return "", {}
+    return "AND receipt IN (SELECT receipt FROM sealed_receipt WHERE link <= :link)", {"link": link}
+
+
 def meters(rows: Rows) -> dict[str, MeterInfo]:
     """Return every meter by its id."""
     found = rows.rows("SELECT meter, device, domain, component, boundary, role, label FROM meter")
     return {row[0]: MeterInfo(*row) for row in found}
 
 
-def hosts(rows: Rows) -> dict[str, str]:
-    """Return the name for people of every machine: the one its newest reader gave."""
-    found = rows.rows("SELECT machine, host FROM reader WHERE machine <> '' ORDER BY receipt")
+def hosts(rows: Rows, link: int = NO_LIMIT) -> dict[str, str]:
+    """Return the name for people of every machine: the one its newest reader gave, of the readers sealed up to a link."""
+    sealed, bound = sealed_by(link)
+    found = rows.rows(f"SELECT machine, host FROM reader WHERE machine <> '' {sealed} ORDER BY receipt", **bound)
     return {machine: host for machine, host in found if host}
 
 
@@ -100,6 +108,11 @@ def is_booking_due(rows: Rows) -> bool:
     return one(rows, "SELECT 1 FROM due WHERE scope <> :chain LIMIT 1", chain=CHAIN) is not None
 
 
+def is_sealing_due(rows: Rows) -> bool:
+    """Say whether receipts wait for their link."""
+    return one(rows, "SELECT 1 FROM due WHERE scope = :chain LIMIT 1", chain=CHAIN) is not None
+
+
 def first_unbooked_day(rows: Rows) -> int | None:
     """Return the earliest day of which new readings wait to be booked, or None."""
     row = one(rows, "SELECT MIN(first_day) FROM due WHERE scope = :source", source=SOURCE)
@@ -129,8 +142,8 @@ def voided(rows: Rows, table: str) -> set[tuple[str | int, ...]]:
 
 def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
     """Return all factors, prices, sites and placements; before a link, those that were sealed up to it."""
-    within = "" if link == NO_LIMIT else "WHERE receipt IN (SELECT receipt FROM sealed_receipt WHERE link <= :link)"
-    bound = {} if link == NO_LIMIT else {"link": link}
+    sealed, bound = sealed_by(link)
+    within = f"WHERE 1 = 1 {sealed}"
     return FactorBook(_factors(rows, within, bound), _sites(rows, within, bound), _placements(rows, within, bound))
 
 

@@ -6,6 +6,7 @@ from entries and postings.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,21 +82,31 @@ def of_days(rows: Rows, first_day: int, last_day: int, account: str = "") -> lis
     return [_daily(row) for row in rows.rows(sql, **bound)]
 
 
-def of_entries(rows: Rows, first: int, last: int, *, as_closed: bool, link: int) -> list[Cell]:
-    """Return the amounts of months by day, added up from the entries sealed up to a link."""
+def of_entries(rows: Rows, first: int, last: int, *, as_closed: bool, link: int, by_day: bool) -> list[Cell]:
+    """Return the amounts of months, added up from the entries sealed up to a link: by day where asked, else by month."""
     sql = (
         f"SELECT e.day, p.account, e.source, p.method, {_POSTED} FROM entry e JOIN posting p ON p.entry = e.number "
         "WHERE e.day BETWEEN :first AND :last AND e.link <= :link {} GROUP BY e.day, p.account, e.source, p.method"
     )
-    if not as_closed:
-        days = {"first": days_of_month(first).start, "last": days_of_month(last).stop - 1}
-        return [_daily(row) for row in rows.rows(sql.format(""), link=link, **days)]
     cells: list[Cell] = []
     for month in _months(first, last):
         days = {"first": days_of_month(month).start, "last": days_of_month(month).stop - 1}
-        found = rows.rows(sql.format("AND e.period = :period"), link=link, period=month, **days)
-        cells += [_daily(row) for row in found]
+        own = {"period": month} if as_closed else {}
+        found = rows.rows(sql.format("AND e.period = :period" if as_closed else ""), link=link, **days, **own)
+        cells += [_daily(row) for row in found] if by_day else _summed(found, month)
     return [cell for cell in cells if any(cell.amounts)]
+
+
+def _summed(found: list[Row], month: int) -> list[Cell]:
+    """Return a month's rows by day, added up."""
+    days = days_of_month(month)
+    alike: defaultdict[tuple[str, str, str], list[Amounts]] = defaultdict(list)
+    for row in found:
+        alike[row[1], row[2], row[3]].append(row[4:])
+    return [
+        Cell(*key, days.start, days.stop - 1, tuple(map(sum, zip(*amounts, strict=True))))
+        for key, amounts in alike.items()
+    ]
 
 
 def adjustments(rows: Rows, first: int, last: int, link: int) -> list[Adjustment]:
@@ -112,10 +123,12 @@ def adjustments(rows: Rows, first: int, last: int, link: int) -> list[Adjustment
     return [Adjustment(*key, amounts) for key, amounts in sorted(sums.items()) if any(amounts)]
 
 
-def span_of_hours(rows: Rows, meter: str, first_hour: int, last_hour: int) -> tuple[int, int] | None:
-    """Return the first and the last hour of which a meter has usage, or None."""
-    sql = "SELECT MIN(hour), MAX(hour) FROM usage WHERE meter = :meter AND hour BETWEEN :first AND :last"
-    row = one(rows, sql, meter=meter, first=first_hour, last=last_hour)
+def span_of_days(rows: Rows, source: str, first_day: int, last_day: int, link: int) -> tuple[int, int] | None:
+    """Return the first and the last day of which anything of a source is booked up to a link, or None."""
+    sql = (
+        "SELECT MIN(day), MAX(day) FROM entry WHERE source = :source AND day BETWEEN :first AND :last AND link <= :link"
+    )
+    row = one(rows, sql, source=source, first=first_day, last=last_day, link=link)
     return (row[0], row[1]) if row and row[0] is not None else None
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from joulebook_ledger.store.reads import NO_LIMIT, voided
+from joulebook_ledger.store.reads import NO_LIMIT, sealed_by, voided
 from joulebook_ledger.store.rows import Rows, listed
 
 _MOST_LISTED = 500
@@ -104,8 +104,8 @@ def machines_of(rows: Rows, runs: Sequence[str]) -> dict[str, list[str]]:
 
 def _chunks(column: str, runs: Sequence[str] | None, link: int) -> Iterator[tuple[str, dict[str, int | str | None]]]:
     """Yield conditions that together ask for all runs named, and their parameters."""
-    sealed = "AND receipt IN (SELECT receipt FROM sealed_receipt WHERE link <= :link)" if link != NO_LIMIT else ""
-    bound: dict[str, int | str | None] = {"link": link} if sealed else {}
+    sealed, sealed_bound = sealed_by(link)
+    bound: dict[str, int | str | None] = {**sealed_bound}
     if runs is None:
         yield sealed, bound
         return
