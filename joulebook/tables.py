@@ -7,12 +7,14 @@ by hand rather than with rich, whose import alone takes a fifth of the time in w
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 GAP = "  "
+_WORDS = re.compile(r"(?:`[^`]*`|\S)+")
 NARROWEST_TEXT = 8
 NARROW_TEXT = 16
 NARROWEST_PAGE = 40
@@ -116,13 +118,13 @@ def pairs(items: Iterable[tuple[str, str]], page: Page, indent: str = "") -> str
 
 
 def wrapped(text: str, page: Page, taken: int = 0) -> list[str]:
-    """Return a text in lines that fit beside what is taken; a word longer than a line stays whole, so that it can be copied."""
-    if not page.width:
-        return [text]
+    """Return a text in lines that fit beside what is taken; a `command` and a long word stay whole, so that they can be copied."""
     room = max(NARROWEST_PAGE // 2, page.width - taken)
+    if not page.width or width_of(text) <= room:
+        return [text]
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    for word in _WORDS.findall(text):
         longer = f"{line} {word}" if line else word
         if line and width_of(longer) > room:
             lines.append(line)

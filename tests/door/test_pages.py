@@ -49,7 +49,7 @@ def test_an_unknown_cost_is_a_question_mark_and_a_command() -> None:
     body = run_body(footprint=footprint(cost=None, currency=None, reasons={"cost": NO_PRICE}))
     lines = pages.runs({"items": [body, body], "next_cursor": None}, TERMINAL).split("\n")
     assert [line.split()[-3] for line in lines[1:3]] == ["?", "?"]
-    assert lines[4:] == ["? cost: no price of electricity is set: `joulebook init --price 0.25 --currency", "EUR`"]
+    assert lines[4:] == ["? cost: no price of electricity is set:", "`joulebook init --price 0.25 --currency EUR`"]
 
 
 def test_a_report_shows_idle_and_untracked_as_rows_and_the_total_last() -> None:

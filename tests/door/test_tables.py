@@ -60,8 +60,8 @@ def test_wide_letters_take_two_columns() -> None:
 
 def test_words_wrap_and_a_command_stays_whole() -> None:
     """What is to be copied is never cut."""
-    command = "joulebook-init-with-a-name-that-is-longer-than-the-line"
-    assert wrapped(f"write {command} now", Page(width=40)) == ["write", command, "now"]
+    command = "`joulebook init --zone FR --price 0.25 --yes`"
+    assert wrapped(f"write {command}, now", Page(width=40)) == ["write", f"{command},", "now"]
     assert pairs([("a", "one two"), ("bb", ""), ("ccc", "x")], Page()) == "a    one two\nccc  x"
 
 
