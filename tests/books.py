@@ -164,6 +164,7 @@ class Plan:
         minutes: How long each run lasts.
         pause_minutes: How long a machine then is idle.
         gpus: How many GPUs each machine has.
+        spread_days: Over how many days the runs are spread, with nobody watching in between; 0 for one after the other.
         start_ms: When it begins.
         seed: Same seed, same book.
     """
@@ -173,6 +174,7 @@ class Plan:
     minutes: int = 3
     pause_minutes: int = 2
     gpus: int = 1
+    spread_days: int = 0
     start_ms: int = NOVEMBER
     seed: int = 0
 
@@ -184,6 +186,8 @@ def realistic_batches(plan: Plan = Plan()) -> Iterator[bytes]:
     clocks = [plan.start_ms] * plan.machines
     for number in range(plan.runs):
         story, place = stories[number % plan.machines], number % plan.machines
+        turn = plan.start_ms + plan.spread_days * DAY * number // plan.runs
+        clocks[place] = max(clocks[place], turn - turn % MINUTE)
         clocks[place] = _tell_run(story, number, clocks[place], plan, luck)
         if number % 50 == 49 or number >= plan.runs - plan.machines:
             yield story.batch()
