@@ -324,12 +324,18 @@ def _branch(node: WhyNode) -> tuple[str, Sequence[object]]:
 
 
 def _keys(row: FootprintRow, by: Sequence[str], *, is_total: bool) -> list[str]:
+    """Return the keys of a row; a reserved account stands where a run's label would, or beside the place or day it is of."""
+    if is_total:
+        return ["total", *("" for _ in by[1:])]
     account = row.get("account", "")
     values: Mapping[str, Any] = row  # key columns stand beside the figures
-    if is_total or account in ACCOUNT_NOTES:
-        shown = ["" if values.get(key) is None else str(values[key]) for key in by[1:]]
-        return ["total" if is_total else str(account), *("" if text == account else text for text in shown)]
-    return [str(values.get(key) or "-") for key in by]
+    shown = [str(values.get(key) or "-") for key in by]
+    if account not in ACCOUNT_NOTES:
+        return shown
+    if account not in shown:
+        return [f"{shown[0]}, {account}", *shown[1:]]
+    first = shown.index(account)
+    return ["" if text == account and place > first else text for place, text in enumerate(shown)]
 
 
 def _missing(rows: Iterable[FootprintRow], page: Page, shown: Container[str] = _FIGURE_NAMES) -> str:
