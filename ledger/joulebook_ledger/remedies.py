@@ -14,7 +14,7 @@ from joulebook_ledger.core.resolution import (
 SET_ZONE = "joulebook init --zone FR"
 SET_PRICE = "joulebook init --price 0.25 --currency EUR"
 NO_ENERGY = "no meter read anything: `joulebook doctor` says which meters this machine has and how to open the others"
-NO_TIME = "no meter of the machine's time was there"
+NO_TIME = "it bore none of a machine's hours"
 NO_PUE = "no PUE is set for the site: `joulebook init --pue 1.2`"
 ONLY_RUNS = "only runs have a duration"
 UNKNOWN = "nothing is known of it"
