@@ -85,7 +85,7 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
         if scope == marks.CHAIN:
             seen.append(number)
             continue
-        touched = list(_expand(rows, scope, name, first_day, last_day))
+        touched = list(marks.expand(rows, scope, name, first_day, last_day))
         kept = touched if wanted is None else [key for key in touched if key in wanted]
         if len(kept) == len(touched):
             seen.append(number)
@@ -111,21 +111,6 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
         ],
     )
     return seen
-
-
-def _expand(rows: SqlRows, scope: str, name: str, first_day: int, last_day: int) -> Iterator[tuple[str, int]]:
-    """Yield every (source, day) of a mark. A site or zone means the machines that ever stood there: at worst they are looked at in vain."""
-    if scope == marks.SOURCE and first_day == last_day:
-        yield name, first_day
-        return
-    of = {
-        marks.SOURCE: "source = :name",
-        marks.MACHINE: "machine = :name",
-        marks.SITE: "machine IN (SELECT machine FROM placement WHERE site = :name)",
-        marks.ZONE: "machine IN (SELECT p.machine FROM placement AS p JOIN site AS s ON s.site = p.site WHERE s.zone = :name)",
-    }[scope]
-    sql = f"SELECT source, day FROM placed WHERE {of} AND day BETWEEN :first AND :last"
-    yield from ((source, day) for source, day in rows.rows(sql, name=name, first=first_day, last=last_day))
 
 
 def _post(connection: Connection, link: int, *, by_rule: bool) -> list[str]:

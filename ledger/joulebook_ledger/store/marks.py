@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.periods import day_of
 from joulebook_ledger.core.resolution import SITE_KINDS, ZONE_KINDS
 from joulebook_ledger.store import bulk
+from joulebook_ledger.store.rows import Rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,3 +55,18 @@ def of_fact(fact: object, cause: str = "factor") -> Mark | None:
     if isinstance(fact, Placement):
         return Mark(MACHINE, fact.machine, day_of(fact.valid_from_ms), LAST_DAY, cause)
     return None
+
+
+def expand(rows: Rows, scope: str, name: str, first_day: int, last_day: int) -> Iterator[tuple[str, int]]:
+    """Yield every (source, day) of a mark. A site or zone means the machines that ever stood there: at worst they are looked at in vain."""
+    if scope == SOURCE and first_day == last_day:
+        yield name, first_day
+        return
+    of = {
+        SOURCE: "source = :name",
+        MACHINE: "machine = :name",
+        SITE: "machine IN (SELECT machine FROM placement WHERE site = :name)",
+        ZONE: "machine IN (SELECT p.machine FROM placement AS p JOIN site AS s ON s.site = p.site WHERE s.zone = :name)",
+    }[scope]
+    sql = f"SELECT source, day FROM placed WHERE {of} AND day BETWEEN :first AND :last"
+    yield from ((source, day) for source, day in rows.rows(sql, name=name, first=first_day, last=last_day))

@@ -7,6 +7,7 @@ parameters are `:name`, sums are cast (`CAST(SUM(x) AS BIGINT)`), order is by co
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ Row = tuple[Any, ...]
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 WAIT_SECONDS = 30
+ROWS_AT_ONCE = 5_000
+_CURSORS = itertools.count(1)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 
 
@@ -39,6 +42,10 @@ class Rows(Protocol):
         """Return the rows of a statement with parameters written as `:name`."""
         ...
 
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield the rows of a statement without holding all of them; several may be open at once."""
+        ...
+
 
 class SqliteRows:
     """Rows of a plain sqlite3 connection."""
@@ -51,6 +58,10 @@ class SqliteRows:
     def rows(self, sql: str, **parameters: int | str | None) -> list[Row]:
         """Return the rows of a statement."""
         return self.connection.execute(sql, parameters).fetchall()
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield the rows of a statement."""
+        yield from self.connection.execute(sql)
 
 
 class PostgresRows:
@@ -65,6 +76,12 @@ class PostgresRows:
         """Return the rows of a statement."""
         return self.connection.execute(_for_psycopg(sql), parameters).fetchall()
 
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield the rows of a statement, by a cursor of the server's."""
+        with self.connection.cursor(name=f"joulebook_{next(_CURSORS)}") as cursor:
+            cursor.itersize = ROWS_AT_ONCE
+            yield from cursor.execute(sql.encode())
+
 
 class SqlRows:
     """Rows of a SQLAlchemy connection, within the transaction that it has begun."""
@@ -78,6 +95,12 @@ class SqlRows:
         from sqlalchemy import text
 
         return [tuple(row) for row in self.connection.execute(text(sql), parameters)]
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield the rows of a statement."""
+        from sqlalchemy import text
+
+        yield from map(tuple, self.connection.execute(text(sql), execution_options={"yield_per": ROWS_AT_ONCE}))
 
 
 def one(rows: Rows, sql: str, **parameters: int | str | None) -> Row | None:
