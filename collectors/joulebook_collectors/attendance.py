@@ -116,20 +116,24 @@ class Attendance:
         return {
             "cursor": self._cursor_us,
             "busy": self._busy_ms,
+            "used": self._used_bytes,
             "tracked": {os.path.basename(path): tracked.to_json() for path, tracked in self.tracked.items()},
         }
 
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on where a predecessor stopped."""
+    def resume(self, state: dict[str, Any], spans: list[Span], until_us: int) -> None:
+        """Go on where a predecessor stopped: all that it knew of were there until its last checkpoint, and the dead no longer."""
         self._cursor_us, self._busy_ms = state["cursor"], state["busy"]
-        for name, entry in state["tracked"].items():
-            path = os.path.join(self._folder, name)
-            tracked = Tracked.from_json(entry)
+        known = {os.path.join(self._folder, name): entry for name, entry in state["tracked"].items()}
+        self.tracked = {path: Tracked.from_json(entry) for path, entry in known.items()}
+        self._used_bytes = state["used"]
+        self._pass_time(until_us, spans)
+        for path, tracked in list(self.tracked.items()):
             if is_held(path) is False:
-                self._left.add(name)
+                self._left.add(os.path.basename(path))
                 self.gone.append((path, tracked.seen_us))
-            elif os.path.exists(path):
-                self.tracked[path] = tracked
+                del self.tracked[path]
+            elif not os.path.exists(path):
+                del self.tracked[path]
 
     def skip_to(self, now_us: int) -> None:
         """Let the time up to now pass uncounted."""

@@ -23,15 +23,16 @@ class Bell:
         self._event = threading.Event()
         self._descriptor = _open_pipe(os.path.join(folder, NAME))
 
-    def wait(self, seconds: float) -> None:
-        """Wait until somebody rings, or the time is over."""
+    def wait(self, seconds: float) -> bool:
+        """Wait until somebody rings, or the time is over; tell whether somebody may have rung."""
         if self._descriptor is None:
             self._event.wait(seconds)
             self._event.clear()
-            return
+            return True
         ready, _, _ = select.select([self._descriptor], [], [], seconds)
         if ready:
             os.read(self._descriptor, _MOST_BYTES)
+        return bool(ready)
 
     def ring(self) -> None:
         """Ring from within this process."""

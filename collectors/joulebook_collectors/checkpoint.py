@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from joulebook_collectors.segments import Frame
 
 NAMES = ("checkpoint.0", "checkpoint.1")
+# Of what `handover` writes; what another version of us left in another form is not read.
+FORM = 2
 _MOST_BYTES = 64 << 20
 
 
@@ -36,14 +38,18 @@ class Checkpoint:
             self._descriptors.append(os.open(os.path.join(folder, name), flags, 0o600))
         self._number = max((int(frame["number"]) for frame in _frames(folder)), default=0)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: Frame, rest: bytes = b"{}") -> None:
         """Write over the older of the two.
+
+        Args:
+            frame: What changes each second.
+            rest: What does not, as `encode_rest` made it.
 
         Raises:
             OSError: The disk refuses; the newer of the two is untouched.
         """
         number = self._number + 1
-        data = encode_frame({"number": number, **frame})
+        data = encode_frame({"form": FORM, "number": number, **frame}, rest)
         descriptor = self._descriptors[number % len(NAMES)]
         os.lseek(descriptor, 0, os.SEEK_SET)
         written = os.write(descriptor, data)
@@ -71,6 +77,6 @@ def _frames(folder: str) -> list[Frame]:
                 frame = decode_line(file.readline(_MOST_BYTES).rstrip(b"\n"))
         except OSError:
             continue
-        if frame is not None and isinstance(frame.get("number"), int):
+        if frame is not None and frame.get("form") == FORM and isinstance(frame.get("number"), int):
             frames.append(frame)
     return frames

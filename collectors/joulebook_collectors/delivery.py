@@ -289,7 +289,7 @@ def _complete_until(folder: str, now_ms: int) -> int:
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
         return 0
-    starts: list[int] = [watch["start"] for watch in checkpoint["watches"]]
+    starts: list[int] = [watch[0] for watch in checkpoint["watches"]]
     closed: list[int] = [
         w["start_ms"] for frame in checkpoint["closed"] for kind in ("readings", "gaps") for w in frame.get(kind, ())
     ]

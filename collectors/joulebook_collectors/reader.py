@@ -16,13 +16,13 @@ import time
 from joulebook_collectors.endings import finish
 from joulebook_collectors.gpus import GpuLookout
 from joulebook_collectors.guard import say_once
+from joulebook_collectors.handover import close_checkpoint, frame_of, quick_part, restored, slow_part, spans_of
 from joulebook_collectors.span import Span
 from joulebook_collectors.windows import Watch, meter_item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from joulebook_collectors.attendance import Attendance
     from joulebook_collectors.checkpoint import Checkpoint
@@ -36,16 +36,17 @@ EVIDENCE_US = 5_000_000
 LONGEST_STEP_MS = 86_400_000
 CLOCK_STEP = "clock_step"
 _MOST_CLOSED = 100
-_FEW_PROCESSES = 8
-_MOST_TICKS_BETWEEN_LOOKS = 4
+LOOK_SECONDS = 3
+LATENESS_MS = 200
+MODEL = "model"
 
 
 class Reader:
     """Reads for one host. The holder of the host's lock makes one, and calls `begin`, `tick` and `end` from one thread."""
 
     __slots__ = (
-        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_max_gap_ms", "_monotonic_us", "_next_minute_ms",
-        "_reached_ms", "_segment", "_ticks", "_watches",
+        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_max_gap_ms", "_monotonic_us", "_next_look_ms", "_next_minute_ms",
+        "_reached_ms", "_segment", "_slow", "_watches",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +65,8 @@ class Reader:
         self._closed: list[Frame] = []
         self._reached_ms = 0
         self._next_minute_ms = 0
-        self._ticks = 0
+        self._next_look_ms = 0
+        self._slow = b""
 
     def begin(self, before: Frame | None) -> None:
         """Begin to read: go on where the checkpoint of a predecessor stops, or from where the counters stand now."""
@@ -79,33 +81,47 @@ class Reader:
             )
         self._segment.append({"meters": [meter_item(watch.description) for watch in self._watches]})
         if before is not None:
-            self._take_over(before)
-        self._tick_at(now_ms, 0, end_window=True)
+            self._take_over(before, restored(before))
+        self._tick_at(now_ms, look=True, end_window=True)
 
-    def tick(self, *, end_window: bool = False) -> None:
-        """Sample; end the window where it is time; leave a checkpoint."""
-        self._ticks += 1
+    def tick(self, *, rung: bool = True, end_window: bool = False) -> None:
+        """Sample; end the window where it is time; leave a checkpoint.
+
+        While nobody rings, runs neither start nor end; processes are looked at only every few seconds, and what is modelled from
+        their work is no more than that. A tick in between costs little more than waking up.
+        """
         step_ms = self._clock.follow()
-        self._tick_at(self._now_ms(step_ms), step_ms, end_window=end_window)
+        now_ms = self._now_ms(step_ms)
+        end_window = end_window or step_ms > 0 or now_ms >= self._next_minute_ms
+        look = rung or end_window or now_ms >= self._next_look_ms
+        self._tick_at(now_ms, look=look, end_window=end_window)
+        if step_ms:
+            self._follow_step(now_ms + step_ms)
+            self._save(is_open=True)
 
-    def _tick_at(self, now_ms: int, step_ms: int, *, end_window: bool) -> None:
+    def _tick_at(self, now_ms: int, *, look: bool, end_window: bool) -> None:
         for watch in self._watches:
-            watch.sample(now_ms)
+            if look or watch.description.method != MODEL:
+                watch.sample(now_ms)
+        self._reached_ms = now_ms
+        if look:
+            self._next_look_ms = now_ms + LOOK_SECONDS * 1000 - LATENESS_MS
+            self._look(now_ms, end_window=end_window)
+        self._save(is_open=True)
+        if self._attendance.gone:
+            self._finish_the_gone()
+
+    def _look(self, now_ms: int, *, end_window: bool) -> None:
+        """See who is there and what they did; where runs started or ended, end the window too."""
         now_us = self._monotonic_us()
         spans = spans_of(self._watches)
         self._gpus.name_devices(self._attendance)
-        changed = self._attendance.advance(now_us, spans)
-        ends = end_window or changed or bool(step_ms) or now_ms >= self._next_minute_ms
-        if ends or self._ticks % self._ticks_between_looks() == 0:
-            self._attendance.look(now_us, spans, everywhere=ends)
-            self._gpus.look(self._attendance, spans, now_us, at_once=ends)
-        self._reached_ms = now_ms
+        ends = self._attendance.advance(now_us, spans) or end_window
+        self._attendance.look(now_us, spans, everywhere=ends)
+        self._gpus.look(self._attendance, spans, now_us, at_once=ends)
+        self._slow = b""
         if ends:
             self._close_windows(now_ms)
-        if step_ms:
-            self._follow_step(now_ms + step_ms)
-        self._save(is_open=True)
-        self._finish_the_gone()
 
     def end(self) -> None:
         """End every window. Where others still have runs, the next reader goes on from here; else nothing is left open."""
@@ -116,7 +132,12 @@ class Reader:
         self._save(is_open=is_open)
 
     def seconds_to_next(self, sample_ms: int) -> float:
-        """Return how long to wait for the next sample: on a grid on which the UTC minutes lie."""
+        """Return how long to wait for the next sample: on a grid on which the UTC minutes lie.
+
+        Where every meter is a model, there is nothing to sample between two looks.
+        """
+        if all(watch.description.method == MODEL or watch.meter is None for watch in self._watches):
+            sample_ms = max(sample_ms, LOOK_SECONDS * 1000)
         now_ms = self._clock.now_ms()
         return min(sample_ms - now_ms % sample_ms, max(1, self._next_minute_ms - now_ms)) / 1000
 
@@ -128,10 +149,6 @@ class Reader:
             now_ms -= over_ms
         return max(now_ms, self._reached_ms)
 
-    def _ticks_between_looks(self) -> int:
-        processes = sum(len(tracked.work) for tracked in self._attendance.tracked.values())
-        return min(_MOST_TICKS_BETWEEN_LOOKS, 1 + processes // _FEW_PROCESSES)
-
     def _close_windows(self, now_ms: int) -> None:
         self._next_minute_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
         frame = frame_of(self._watches, [watch.close(now_ms) for watch in self._watches])
@@ -139,6 +156,7 @@ class Reader:
         for watch in self._watches:
             if watch.start_ms >= now_ms:
                 watch.span = fresh
+        self._slow = b""
         self._write(self._with_facts(frame))
 
     def _follow_step(self, now_ms: int) -> None:
@@ -160,63 +178,57 @@ class Reader:
 
     def _save(self, *, is_open: bool) -> None:
         """Leave a checkpoint. What it says of closed windows is dropped once they stand in the segment."""
-        spans = spans_of(self._watches)
-        state = {
-            "open": is_open,
-            "at_us": self._monotonic_us(),
-            "reached": self._reached_ms,
-            "closed": self._closed[-_MOST_CLOSED:],
-            "spans": [span.to_json() for span in spans],
-            "watches": [watch.to_json(spans.index(watch.span)) for watch in self._watches],
-            "attendance": self._attendance.to_json(),
-            "facts": self._gpus.facts,
-        }
+        if not self._slow:
+            self._slow = slow_part(self._watches, self._attendance, self._gpus.facts, self._segment.name)
+        quick = quick_part(
+            self._watches, is_open=is_open, at_us=self._monotonic_us(), reached_ms=self._reached_ms,
+            closed=self._closed[-_MOST_CLOSED:],
+        )  # fmt: skip
         try:
-            self._checkpoint.write(state)
+            self._checkpoint.write(quick, self._slow)
         except OSError as error:
             say_once(f"the checkpoint cannot be written ({error.strerror}); the job goes on")
-        if self._segment.is_written:
+        if self._closed and self._segment.is_written:
             self._closed = []
 
-    def _take_over(self, before: Frame) -> None:
+    def _take_over(self, before: Frame, left: list[Watch]) -> None:
         self._segment.append(*before["closed"])
-        self._attendance.resume(before["attendance"])
+        known = {watch.key: watch for watch in left}
+        self._attendance.resume(before["attendance"], spans_of([*known.values()]), before["at_us"])
         self._gpus.facts.update(before["facts"])
-        known = {Watch.restored(state, before["spans"]).key: state for state in before["watches"]}
         for watch in self._watches:
             if watch.key in known:
                 watch.remember(known[watch.key])
-        if not before["open"]:
-            self._attendance.skip_to(self._monotonic_us())
-            return
+        now_us = self._monotonic_us()
         is_somebody_there = bool(self._attendance.runs)
-        if is_somebody_there and self._monotonic_us() - before["at_us"] <= EVIDENCE_US:
-            self._go_on(before, known)
+        if before["open"] and is_somebody_there and now_us - before["at_us"] <= EVIDENCE_US:
+            self._go_on(known)
             return
-        self._segment.append(close_checkpoint(before))
-        self._attendance.skip_to(self._monotonic_us())
-        if is_somebody_there:
+        self._attendance.skip_to(now_us)
+        frame = close_checkpoint(before)
+        if frame:
+            self._segment.append(frame)
+        if before["open"] and is_somebody_there:
             self._book_as_unwatched(known)
 
-    def _go_on(self, before: Frame, known: dict[str, Frame]) -> None:
-        spans = [Span.from_json(sums) for sums in before["spans"]]
+    def _go_on(self, known: dict[str, Watch]) -> None:
         for watch in self._watches:
-            state = known.pop(watch.key, None)
-            if state is not None:
-                watch.resume(state)
-                watch.span = spans[state["span"]]
-        lost = [Watch.restored(state, before["spans"]) for state in known.values()]
-        self._segment.append(frame_of(lost, [watch.give_up(self._reached_ms) for watch in lost]))
+            if watch.key in known:
+                watch.take_over(known.pop(watch.key))
+        lost = [*known.values()]
+        frame = frame_of(lost, [watch.give_up(self._reached_ms) for watch in lost])
+        if frame:
+            self._segment.append(frame)
 
-    def _book_as_unwatched(self, known: dict[str, Frame]) -> None:
+    def _book_as_unwatched(self, known: dict[str, Watch]) -> None:
         """Let each counter go on from its last value: what it counted since, while a run was open, nobody can be named for."""
         span = Span()
         span.is_unwatched = True
         for watch in self._watches:
-            watch.span = span
             if watch.key in known:
-                watch.resume(known[watch.key])
+                watch.take_over(known[watch.key])
                 watch.give_up_before(self._reached_ms)
+            watch.span = span
 
     def _with_facts(self, frame: Frame) -> Frame:
         """Add what was learnt on the way of runs that are over."""
@@ -239,31 +251,3 @@ class Reader:
         for path, seen_us in self._attendance.gone:
             finish(path, self._clock.at(seen_us // 1000) if seen_us else 0)
         self._attendance.gone.clear()
-
-
-def close_checkpoint(state: Frame) -> Frame:
-    """Return the windows that a dead reader left open, as far as its checkpoint tells, as a frame; empty where it left none."""
-    if not state["open"]:
-        return {}
-    watches = [Watch.restored(watch, state["spans"]) for watch in state["watches"]]
-    return frame_of(watches, [watch.give_up(state["reached"]) for watch in watches])
-
-
-def frame_of(watches: list[Watch], windows: list[list[dict[str, Any]]]) -> Frame:
-    """Return windows with their uses as one frame; an empty one where there are none."""
-    devices = [watch.description.device for watch in watches if watch.description.component == "gpu"]
-    frame: Frame = {}
-    for watch, items in zip(watches, windows, strict=True):
-        for item in items:
-            frame.setdefault("readings" if "energy_mj" in item else "gaps", []).append(item)
-            frame.setdefault("uses", []).extend(watch.uses(item, devices))
-    return frame
-
-
-def spans_of(watches: list[Watch]) -> list[Span]:
-    """Return the spans of open windows, each once."""
-    spans: list[Span] = []
-    for watch in watches:
-        if watch.span not in spans:
-            spans.append(watch.span)
-    return spans

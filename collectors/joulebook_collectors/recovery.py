@@ -11,9 +11,9 @@ from joulebook_collectors.delivery import ASIDE, OUTBOX, deliver_spool, waiting_
 from joulebook_collectors.endings import finish, move_to_done, open_events
 from joulebook_collectors.folders import boot_folders, boot_name, ledger_folder, prepare
 from joulebook_collectors.guard import say_once
+from joulebook_collectors.handover import close_checkpoint, last_seen
 from joulebook_collectors.lock import is_held, open_once, read_file
 from joulebook_collectors.meter import Record
-from joulebook_collectors.reader import close_checkpoint
 from joulebook_collectors.segments import create_segment, decode_frames, segment_names
 from joulebook_collectors.watcher import LOCK
 
@@ -80,7 +80,7 @@ def recover(folder: str) -> None:
 
 def _recover(folder: str) -> None:
     checkpoint = read_checkpoint(folder)
-    seen = _last_seen(checkpoint) if checkpoint else {}
+    seen = last_seen(checkpoint) if checkpoint else {}
     for path in _segments(folder):
         finish(path, seen.get(os.path.basename(path), 0))
     if checkpoint is None or not (checkpoint["open"] or checkpoint["closed"]):
@@ -98,14 +98,6 @@ def _recover(folder: str) -> None:
         files = Checkpoint(folder)
         files.write({**checkpoint, "open": False, "closed": []})
         files.close()
-
-
-def _last_seen(checkpoint: Frame) -> dict[str, int]:
-    """Return segment -> when the last reader saw its process alive, in its own time."""
-    return {
-        name: checkpoint["reached"] - (checkpoint["at_us"] - tracked["seen_us"]) // 1000
-        for name, tracked in checkpoint["attendance"]["tracked"].items()
-    }
 
 
 def _segments(folder: str) -> list[str]:

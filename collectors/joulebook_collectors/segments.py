@@ -19,20 +19,44 @@ from joulebook_collectors.lock import LockedFile, adopt, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Frame = dict[str, Any]
 
+
+def _dumper() -> Callable[[Any], str]:
+    """Return what turns a frame into JSON. `JSONEncoder.encode` makes its C encoder anew for each call, which costs more than it does."""
+    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encode
+    try:
+        run = make(None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+        if "".join(run({"a": [1, None, "b"]}, 0)) != '{"a":[1,null,"b"]}':
+            return encode
+    except TypeError:
+        return encode
+    return lambda frame: "".join(run(frame, 0))
+
+
 ENDING = ".segment"
 MOST_PENDING = 20_000
 _PREFIX_BYTES = 9
-_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+_dump = _dumper()
 
 
-def encode_frame(frame: Frame) -> bytes:
-    """Return a frame as one line."""
+def encode_frame(frame: Frame, rest: bytes = b"{}") -> bytes:
+    """Return a frame as one line; with it what `encode_rest` made of another one, without encoding that again."""
     body = _dump(frame).encode()
+    if len(rest) > len(b"{}"):
+        body = body[:-1] + b"," + rest[1:]
     return b"%08x %s\n" % (crc32(body), body)
+
+
+def encode_rest(frame: Frame) -> bytes:
+    """Return a frame that is to be written many times beside another one that is never empty."""
+    return _dump(frame).encode()
 
 
 def decode_frames(data: bytes) -> tuple[list[Frame], int, int]:
@@ -102,6 +126,11 @@ class Segment:
                 self._busy.release()
             if not written:
                 return
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        return os.path.basename(self.path)
 
     @property
     def is_written(self) -> bool:

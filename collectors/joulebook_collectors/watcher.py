@@ -113,9 +113,9 @@ class Watcher:
             reader.begin(before)
             sample_ms = max(1, int(settings.sample_seconds * 1000))
             while self._wanted.is_set():
-                bell.wait(reader.seconds_to_next(sample_ms))
+                rung = bell.wait(reader.seconds_to_next(sample_ms))
                 if self._wanted.is_set():
-                    reader.tick()
+                    reader.tick(rung=rung)
             reader.end()
         finally:
             self._bell = None

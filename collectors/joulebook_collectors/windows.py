@@ -75,7 +75,7 @@ class Watch:
     """
 
     __slots__ = (
-        "_base", "_description", "_energy_mj", "_lowest_mw", "_max_gap_ms", "_minute", "_pieces", "_reason", "description", "key", "meter", "span",
+        "_base", "_energy_mj", "_has_failed", "_lowest_mw", "_max_gap_ms", "_minute", "_pieces", "_reason", "description", "key", "meter", "span",
         "start_ms",
     )  # fmt: skip
 
@@ -86,13 +86,13 @@ class Watch:
         self.meter = meter
         self.description = description
         self.key = meter_key(description)
-        self._description = {name: getattr(description, name) for name in MeterDescription.__slots__}
         self.span = span
         self.start_ms = start_ms
         self._base: Baseline | None = None
         self._energy_mj = 0
         self._pieces: list[Piece] = []
         self._reason = NOT_READ
+        self._has_failed = False
         self._max_gap_ms = max_gap_ms
         self._minute = (0, 0)  # where its full minute began, and the energy since
         self._lowest_mw: int | None = None
@@ -106,8 +106,9 @@ class Watch:
         """Note an answer. What lies behind us stays as it is: an instant before the last answer is passed over."""
         before = self._base
         if isinstance(answer, NoData):
-            self._reason = answer.reason
+            self._reason, self._has_failed = answer.reason, True
             return
+        self._has_failed = False
         result: Measured | Missing | None
         if isinstance(answer, CounterValue):
             self._base, result = read_counter(
@@ -145,10 +146,10 @@ class Watch:
         ]
 
     def give_up(self, at_ms: int) -> list[Item]:
-        """End the window for good: what was measured, then a gap for the time since the last answer."""
+        """End the window for good: what was measured, then a gap for the time since the last answer, if a later one failed."""
         last_ms = self._base.at_ms if self._base is not None else at_ms
         items = self.close(max(self.start_ms, min(last_ms, at_ms)))
-        if self.description.component != TIME and last_ms < at_ms:
+        if self._has_failed and last_ms < at_ms:
             items += [self._window(part) for part in Piece(last_ms, at_ms, None, self._reason).cut_at_hours()]
             self.start_ms, self._base = at_ms, None
         return items
@@ -194,41 +195,39 @@ class Watch:
         """Forget the open window, which somebody else closed at `at_ms`, but not where the counter stood."""
         self._energy_mj, self._pieces, self.start_ms = 0, [], at_ms
 
-    def to_json(self, span: int) -> Item:
-        """Return what a successor needs to go on with this window; `span` is the place of its span among all."""
+    def to_json(self) -> list[Any]:
+        """Return what a successor needs to go on with this window; small, for it is written each second."""
         base = self._base
-        return {
-            "meter": self._description,
-            "span": span,
-            "start": self.start_ms,
-            "energy": self._energy_mj,
-            "reason": self._reason,
-            "minute": self._minute,
-            "lowest": self._lowest_mw,
-            "base": None if base is None else [base.value, base.at_ms, base.rest],
-            "pieces": [[p.start_ms, p.end_ms, p.energy_mj, p.reason, p.estimate_mj] for p in self._pieces],
-        }
+        values = (0, -1, 0) if base is None else (base.value, base.at_ms, base.rest)
+        pieces = [[p.start_ms, p.end_ms, p.energy_mj, p.reason, p.estimate_mj] for p in self._pieces]
+        return [
+            self.start_ms,
+            self._energy_mj,
+            *values,
+            self._reason,
+            self._has_failed,
+            *self._minute,
+            self._lowest_mw,
+            pieces,
+        ]
 
-    @classmethod
-    def restored(cls, state: Item, spans: list[Item]) -> Watch:
-        """Return the watch of a checkpoint, without its meter."""
-        description = MeterDescription(**state["meter"])
-        span = Span.from_json(spans[state["span"]])
-        watch = cls(None, description, start_ms=state["start"], max_gap_ms=0, span=span)
-        watch.resume(state)
-        return watch
-
-    def resume(self, state: Item) -> None:
+    def resume(self, state: list[Any]) -> None:
         """Go on where a predecessor stopped."""
-        self.start_ms, self._energy_mj, self._reason = state["start"], state["energy"], state["reason"]
-        self._base = None if state["base"] is None else Baseline(*state["base"])
-        self._minute = (state["minute"][0], state["minute"][1])
-        self._pieces = [Piece(*piece) for piece in state["pieces"]]
-        self.remember(state)
+        self.start_ms, self._energy_mj, value, at_ms, rest, *more = state
+        self._reason, self._has_failed, began_ms, energy_mj, lowest_mw, pieces = more
+        self._base = None if at_ms < 0 else Baseline(value, at_ms, rest)
+        self._minute = (began_ms, energy_mj)
+        self._pieces = [Piece(*piece) for piece in pieces]
+        self._lowest_mw = lowest_mw
 
-    def remember(self, state: Item) -> None:
+    def take_over(self, other: Watch) -> None:
+        """Go on with the open window of another watch of this meter."""
+        self.span = other.span
+        self.resume(other.to_json())
+
+    def remember(self, other: Watch) -> None:
         """Take over only what this boot has taught of the meter: its lowest power."""
-        self._lowest_mw = state["lowest"]
+        self._lowest_mw = other._lowest_mw
 
     def _gain(self, since_ms: int, at_ms: int, energy_mj: int) -> None:
         """Count energy. Over the end of an hour the window is cut there, so that each hour has its own part."""

@@ -1,0 +1,114 @@
+"""What a reader leaves in each checkpoint, and what its successor, or a command, makes of it.
+
+Most of it changes only when windows end and when the processes are looked at: that part is encoded once and written again as it
+stands. What changes each second is small: where the counters are, and the instant.
+"""
+
+from __future__ import annotations
+
+from joulebook_collectors.attendance import Attendance
+from joulebook_collectors.meter import MeterDescription
+from joulebook_collectors.segments import encode_rest
+from joulebook_collectors.span import Span
+from joulebook_collectors.windows import Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from joulebook_collectors.segments import Frame
+
+
+def slow_part(
+    watches: list[Watch], attendance: Attendance, facts: dict[str, dict[str, int | str]], reader: str
+) -> bytes:
+    """Return the part of a checkpoint that stays for some seconds.
+
+    Args:
+        watches: The meters under watch.
+        attendance: Who is there.
+        facts: What was learnt of runs on the way.
+        reader: Name of the reader's own segment.
+    """
+    spans = spans_of(watches)
+    meters = [
+        [{name: getattr(watch.description, name) for name in MeterDescription.__slots__}, spans.index(watch.span)]
+        for watch in watches
+    ]
+    return encode_rest(
+        {
+            "reader": reader,
+            "meters": meters,
+            "spans": [span.to_json() for span in spans],
+            "attendance": attendance.to_json(),
+            "facts": facts,
+        }
+    )
+
+
+def quick_part(watches: list[Watch], *, is_open: bool, at_us: int, reached_ms: int, closed: list[Frame]) -> Frame:
+    """Return the part of a checkpoint that changes each second.
+
+    Args:
+        watches: The meters under watch.
+        is_open: Whether windows are open.
+        at_us: The present, on the host's monotonic clock.
+        reached_ms: The present, in the reader's time.
+        closed: Windows that may not stand in the segment yet.
+    """
+    return {
+        "open": is_open,
+        "at_us": at_us,
+        "reached": reached_ms,
+        "closed": closed,
+        "watches": [watch.to_json() for watch in watches],
+    }
+
+
+def restored(checkpoint: Frame) -> list[Watch]:
+    """Return the watches of a checkpoint, without their meters; those that shared a span share it again."""
+    spans = [Span.from_json(sums) for sums in checkpoint["spans"]]
+    watches = []
+    for (description, span), state in zip(checkpoint["meters"], checkpoint["watches"], strict=True):
+        watch = Watch(None, MeterDescription(**description), start_ms=state[0], max_gap_ms=0, span=spans[span])
+        watch.resume(state)
+        watches.append(watch)
+    return watches
+
+
+def close_checkpoint(checkpoint: Frame) -> Frame:
+    """Return the windows that a dead reader left open, as far as its checkpoint tells, as a frame; empty where it left none."""
+    if not checkpoint["open"]:
+        return {}
+    watches = restored(checkpoint)
+    Attendance("", 0).resume(checkpoint["attendance"], spans_of(watches), checkpoint["at_us"])
+    return frame_of(watches, [watch.give_up(checkpoint["reached"]) for watch in watches])
+
+
+def last_seen(checkpoint: Frame) -> dict[str, int]:
+    """Return segment -> when its process was last seen alive, in the reader's time; of the reader itself, its last checkpoint."""
+    seen = {
+        name: checkpoint["reached"] - (checkpoint["at_us"] - tracked["seen_us"]) // 1000
+        for name, tracked in checkpoint["attendance"]["tracked"].items()
+    }
+    return {**seen, checkpoint["reader"]: checkpoint["reached"]}
+
+
+def frame_of(watches: list[Watch], windows: list[list[dict[str, Any]]]) -> Frame:
+    """Return windows with their uses as one frame; an empty one where there are none."""
+    devices = [watch.description.device for watch in watches if watch.description.component == "gpu"]
+    frame: Frame = {}
+    for watch, items in zip(watches, windows, strict=True):
+        for item in items:
+            frame.setdefault("readings" if "energy_mj" in item else "gaps", []).append(item)
+            frame.setdefault("uses", []).extend(watch.uses(item, devices))
+    return frame
+
+
+def spans_of(watches: list[Watch]) -> list[Span]:
+    """Return the spans of open windows, each once."""
+    spans: list[Span] = []
+    for watch in watches:
+        if watch.span not in spans:
+            spans.append(watch.span)
+    return spans
