@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from joulebook import __version__
@@ -13,12 +15,12 @@ from joulebook.wiring import Door, is_drop_box, machine_of, open_ledger
 from joulebook_ledger.core.refusals import JoulebookError
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.settings import Settings, load_settings, without_secret
+from joulebook_ledger.settings import Settings, without_secret
 
 
 def examine(door: Door) -> dict[str, Any]:
     """Return what was found. Nothing is changed but what every command does: spools are recovered and delivered."""
-    settings = load_settings(door.environment)
+    settings = door.loaded
     return {
         "joulebook": __version__,
         "python": platform.python_version(),
@@ -55,8 +57,24 @@ def _meters(settings: Settings) -> list[dict[str, Any]]:
     from joulebook_collectors.meters import find_meters
 
     sysfs, proc = settings.sysfs_root, settings.proc_root
-    found = find_meters(boot=boot_id(proc), sysfs_root=sysfs, proc_root=proc)
+    found = find_meters(boot=boot_id(proc), sysfs_root=sysfs, proc_root=proc, tdp_cache=_look_up_tdp(settings))
     return [finding._asdict() for finding in diagnose(found, sysfs_root=sysfs, proc_root=proc)]
+
+
+def _look_up_tdp(settings: Settings) -> str:
+    """Look this processor's power up for the model that stands in for a sensor, and return where it is kept.
+
+    Tracked jobs read it there and never look it up themselves. Where it cannot be kept the model's default holds.
+    """
+    from joulebook_collectors.identity import host_of
+    from joulebook_collectors.tdp import refresh_tdp_cache
+    from joulebook_collectors.watcher import TDP_CACHE
+
+    cache = Path(settings.home) / TDP_CACHE
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refresh_tdp_cache(str(cache), host_of(settings.proc_root, settings.sysfs_root), sysfs_root=settings.sysfs_root)
+    return str(cache)
 
 
 def _ledger(settings: Settings, door: Door) -> dict[str, Any]:

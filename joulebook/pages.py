@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from joulebook import figures
-from joulebook.tables import GAP, Column, Page, branches, clean, grid, pairs, sentence
+from joulebook.tables import GAP, Column, Page, branches, clean, grid, pairs, sentence, shortest_prefixes
 from joulebook_ledger.bodies import (
     FootprintRow,
     RankBody,
@@ -25,7 +25,6 @@ from joulebook_ledger.bodies import (
     WhyNode,
 )
 
-SHORTEST_PREFIX = 8
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 ACCOUNT_NOTES = {
     "idle": "drawn while nobody used or held it",
@@ -106,7 +105,9 @@ def report(body: ReportBody, page: Page) -> str:
     machines = _records("Machines", body["machines"], page)
     notes = "\n".join(sentence(note, page, "dim") for note in body["notes"])
     verdict = _verdict(body["total"])
-    return _paragraphs(heading, table, page.styled(verdict, "bold"), adjusted, machines, notes, _missing(rows, page))
+    # What nobody ran has no hours and bears no hardware: nothing is missing there.
+    lacking = _missing([row for row in rows if row.get("account") not in ACCOUNT_NOTES], page)
+    return _paragraphs(heading, table, page.styled(verdict, "bold"), adjusted, machines, notes, lacking)
 
 
 def footprints(rows: Sequence[FootprintRow], by: Sequence[str], page: Page, *, total: bool = False) -> str:
@@ -190,21 +191,6 @@ def verify(body: VerifyBody, page: Page) -> str:
     return _paragraphs(
         "\n".join(lines), f"{page.styled(verdict, 'bold' if body['ok'] else 'red')}  {stand}", sentence(body["cannot_prove"], page, "dim"),
     )  # fmt: skip
-
-
-def shortest_prefixes(ids: Sequence[str]) -> dict[str, str]:
-    """Return the shortest beginning of each id that no other of them shares, of at least 8 characters.
-
-    >>> shortest_prefixes(["aaaabbbbccccd", "aaaabbbbcccce", "zzzzzzzzzzzz"])
-    {'aaaabbbbccccd': 'aaaabbbbccccd', 'aaaabbbbcccce': 'aaaabbbbcccce', 'zzzzzzzzzzzz': 'zzzzzzzz'}
-    """
-    ordered = sorted(set(ids))
-    prefixes = {}
-    for number, name in enumerate(ordered):
-        beside = ordered[max(0, number - 1) : number] + ordered[number + 1 : number + 2]
-        shared = max((_shared(name, other) for other in beside), default=0)
-        prefixes[name] = name[: max(SHORTEST_PREFIX, shared + 1)]
-    return prefixes
 
 
 def _amount_columns(currency: str | None) -> list[Column]:
@@ -392,10 +378,6 @@ def _fact(name: str, value: int | str) -> str:
 def _number(row: FootprintRow, name: str) -> float | None:
     value = row.get(name)
     return value if isinstance(value, float | int) else None
-
-
-def _shared(one: str, other: str) -> int:
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _paragraphs(*parts: str) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple, TextIO
 GAP = "  "
 _WORDS = re.compile(r"(?:`[^`]*`|\S)+")
 NARROWEST_TEXT = 8
+SHORTEST_PREFIX = 8
 NARROW_TEXT = 16
 NARROWEST_PAGE = 40
 _CODES = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "red": "31", "cyan": "36"}
@@ -158,6 +159,21 @@ def branches(children: Sequence[tuple[str, Sequence[object]]], page: Page, stem:
     return lines
 
 
+def shortest_prefixes(ids: Sequence[str]) -> dict[str, str]:
+    """Return the shortest beginning of each id that no other of them shares, of at least 8 characters.
+
+    >>> shortest_prefixes(["aaaabbbbccccd", "aaaabbbbcccce", "zzzzzzzzzzzz"])
+    {'aaaabbbbccccd': 'aaaabbbbccccd', 'aaaabbbbcccce': 'aaaabbbbcccce', 'zzzzzzzzzzzz': 'zzzzzzzz'}
+    """
+    ordered = sorted(set(ids))
+    prefixes = {}
+    for number, name in enumerate(ordered):
+        beside = ordered[max(0, number - 1) : number] + ordered[number + 1 : number + 2]
+        shared = max((_shared(name, other) for other in beside), default=0)
+        prefixes[name] = name[: max(SHORTEST_PREFIX, shared + 1)]
+    return prefixes
+
+
 def write(text: str, stream: TextIO) -> None:
     """Write a text and a newline; where whoever read has left (`| head`), end quietly as any filter does.
 
@@ -216,3 +232,7 @@ def _line(cells: Iterable[tuple[str, int, bool]]) -> str:
         space = " " * (width - width_of(text))
         laid.append(f"{space}{text}" if right else f"{text}{space}")
     return GAP.join(laid).rstrip()
+
+
+def _shared(one: str, other: str) -> int:
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -87,16 +87,21 @@ class Door:
         self._settings: Settings | None = None
 
     @property
+    def loaded(self) -> Settings:
+        """What is set, with whatever could not be taken named in its `problems`."""
+        if self._settings is None:
+            self._settings = load_settings(self.environment)
+        return self._settings
+
+    @property
     def settings(self) -> Settings:
         """What is set; whatever could not be taken is refused here.
 
         Raises:
             BadInput: A setting is none.
         """
-        if self._settings is None:
-            self._settings = load_settings(self.environment)
-            self._settings.require_sound()
-        return self._settings
+        self.loaded.require_sound()
+        return self.loaded
 
     @property
     def page(self) -> Page:
@@ -175,7 +180,7 @@ class Door:
         from joulebook_collectors.dropbox import DropBox, folder_of
         from joulebook_collectors.recovery import recover_and_deliver
 
-        recover_and_deliver(self.settings, DropBox(folder_of(self.settings.ledger)))
+        recover_and_deliver(self.loaded, DropBox(folder_of(self.loaded.ledger)))
 
     def memory_of(self, name: str) -> str:
         """Return a file in which to remember something about this ledger; its folder is there."""
@@ -189,7 +194,7 @@ class Door:
         """Recover and deliver this host's spools, and book."""
         from joulebook_collectors.recovery import recover_and_deliver
 
-        recover_and_deliver(self.settings, ledger)
+        recover_and_deliver(self.loaded, ledger)
         ledger.book()
 
 

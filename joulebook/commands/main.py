@@ -1,7 +1,7 @@
 """The `joulebook` command: finds the module of what is called, and turns errors into one clear line and an exit code.
 
-Exit codes: 0 done, 1 looked and found wrong (`verify`), 2 what was given cannot be taken, 3 the ledger cannot be reached, 130 ended by
-Ctrl-C, 141 ended by a closed pipe; of `run` that of the command that was run.
+Exit codes: 0 done; 1 looked and found wrong (`verify`, `doctor`), or the system refused (a full disk); 2 what was given cannot be
+taken; 3 the ledger cannot be reached; 130 ended by Ctrl-C; 141 ended by a closed pipe; of `run` that of the command that was run.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ from joulebook.wiring import refuse_unknown
 from joulebook_ledger.bodies import RunsBody
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import LARGEST_INTEGER
-from joulebook_ledger.settings import load_settings
 
 app = typer.Typer()
 
@@ -103,7 +102,7 @@ def run(
 
     labels = labels_of(tag, model=model, version=version, task=task, stage=stage, project=project, team=team, name=name)
     door = door_of(context)
-    settings = load_settings(door.environment)
+    settings = door.loaded
     for problem in settings.problems:  # what is set badly does not keep a job from running
         door.tell(f"joulebook: {problem}")
     raise typer.Exit(run_command(command, labels, settings, say_command_end(settings)))

@@ -9,7 +9,7 @@ import pytest
 from helpers.front_door import NO_PRICE, VERIFIED, WHY, FixedLedger, footprint, rank_body, report_body, run_body
 
 from joulebook import pages
-from joulebook.tables import Page, width_of
+from joulebook.tables import Page, shortest_prefixes, width_of
 from joulebook_ledger.queries import RunsQuery
 
 TERMINAL = Page(width=80)
@@ -88,7 +88,7 @@ def test_an_empty_book_says_how_to_begin() -> None:
 
 def test_runs_are_named_by_the_shortest_beginning_that_is_theirs_alone() -> None:
     """At least eight characters, and more where two begin alike; a pipe gets the whole."""
-    prefixes = pages.shortest_prefixes(["aaaaaaaaaab", "aaaaaaaaaac", "bbbbbbbbbbbbbb"])
+    prefixes = shortest_prefixes(["aaaaaaaaaab", "aaaaaaaaaac", "bbbbbbbbbbbbbb"])
     assert prefixes == {"aaaaaaaaaab": "aaaaaaaaaab", "aaaaaaaaaac": "aaaaaaaaaac", "bbbbbbbbbbbbbb": "bbbbbbbb"}
     assert "0" * 32 in pages.runs(FixedLedger().runs(RunsQuery()), Page())
     assert "0" * 9 not in pages.runs(FixedLedger().runs(RunsQuery()), TERMINAL)

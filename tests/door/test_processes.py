@@ -28,7 +28,7 @@ HEAVY = (
 SCRIPT = """
 import joulebook
 with joulebook.track(model="tiny", task="sums", stage="training", team="vision") as run:
-    total = sum(i * i for i in range(3_000_000))
+    total = sum(i * i for i in range(8_000_000))
     run.log(accuracy=0.75, split="test")
     run.log(params=3)
 """
@@ -188,3 +188,35 @@ def test_the_quickstart_trains_real_models_into_a_book_of_its_own_and_never_gues
     assert joulebook("init", "--zone", "FR", "--yes", JOULEBOOK_LEDGER=url).returncode == 0
     assert answer("report", JOULEBOOK_LEDGER=url)["total"]["co2e_location_kg"] > 0  # type: ignore[index]
     assert any(row["on_frontier"] for row in answer("rank", JOULEBOOK_LEDGER=url)["rows"])  # type: ignore[attr-defined]
+
+
+def test_a_service_answers_as_the_book_does(home: Path, tmp_path: Path) -> None:
+    """The same commands through `joulebook serve`: the same bodies, and what is entered there is in the book."""
+    pytest.importorskip("uvicorn")
+    assert joulebook("init", "--zone", "FR", "--price", "0.25", "--currency", "EUR", "--yes").returncode == 0
+    track_something(home)
+    joulebook("runs")  # delivers what this book's spool holds
+    command = [sys.executable, "-m", "joulebook", "serve", "--port", "0"]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT) as service,
+    ):
+        assert service.stdout is not None
+        url = service.stdout.readline().rstrip("\n").rpartition(" ")[2]
+        try:
+            for words in (["runs"], ["show"], ["report"], ["rank"], ["why", "last", "cost"], ["factors"]):
+                assert answer(*words, JOULEBOOK_LEDGER=url) == answer(*words), words
+            assert joulebook("label", "--team", "search", JOULEBOOK_LEDGER=url).returncode == 0
+        finally:
+            service.terminate()
+    assert answer("show")["labels"]["team"] == "search"  # type: ignore[index]
+
+
+def test_joulebook_run_ends_as_its_command_ends(home: Path) -> None:
+    """Exit code and output are the command's; a setting that is none is said and does not keep it from running."""
+    done = joulebook("run", "--model", "sh", "--", "sh", "-c", "echo out; exit 7", JOULEBOOK_SCOPE="planet")
+    assert (done.returncode, done.stdout) == (7, "out\n")
+    assert done.stderr.startswith("joulebook: scope 'planet' is none of: host, process\n")
+    assert answer("show")["status"] == "failed"
+    assert joulebook("run", "--stage", "trainin", "--", "touch", str(home / "ran")).returncode == 2
+    assert not (home / "ran").exists()

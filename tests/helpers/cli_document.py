@@ -17,8 +17,8 @@ Made from the commands themselves by `tests/helpers/cli_document.py`; a test kee
 - Answers go to stdout, everything else to stderr. On a terminal tables fit its width; in a pipe they are whole and without colour.
 - `--json` writes the body that REST sends, unrounded. RUN is a run's id or its beginning, and the last run where it is left out.
 - Before it answers, a command recovers and delivers what this host's readers left in the spool, and books it.
-- Exit codes: 0 done; 1 looked and found wrong (`verify`, `doctor`); 2 what was given cannot be taken; 3 the ledger cannot be reached;
-  130 ended by Ctrl-C; 141 ended by a closed pipe. The exit code of `joulebook run` is that of its command.
+- Exit codes: 0 done; 1 looked and found wrong (`verify`, `doctor`), or the system refused; 2 what was given cannot be taken;
+  3 the ledger cannot be reached; 130 ended by Ctrl-C; 141 ended by a closed pipe. The exit code of `joulebook run` is that of its command.
 - `JOULEBOOK_LEDGER` names the book: `sqlite:///…`, `postgresql+psycopg://…`, `http(s)://…`, or a drop-box `file:///…` that readers
   write into and that has no reports of its own.
 """
