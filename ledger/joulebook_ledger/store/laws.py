@@ -209,7 +209,8 @@ def _postgresql_trigger(name: str, table: str, when: str, function: str) -> Iter
     yield f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER law_{name}"
 
 
-# The day's partition is made apart and then attached: that lets other writers go on. Runs with the rights of the tables' owner, so
+# The day's partition is made apart and then attached: that lets other writers go on. Whoever waited for the lock looks again: a lock on
+# the table, unlike an advisory one, makes the session see tables that others have made meanwhile. Runs with the rights of the tables' owner, so
 # that a service may hold INSERT and SELECT only; the schema is fixed when the law is made, so that nobody can put another in its way.
 _MAKE_DAY = r"""
 DO $install$ BEGIN EXECUTE format($make$
@@ -220,8 +221,10 @@ DECLARE
     parent text;
 BEGIN
     IF to_regclass(quote_ident('meter_use' || suffix)) IS NOT NULL THEN RETURN; END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('joulebook make_window_day'));
-    IF to_regclass(quote_ident('meter_use' || suffix)) IS NOT NULL THEN RETURN; END IF;
+    LOCK TABLE meter_use IN SHARE UPDATE EXCLUSIVE MODE;
+    -- Whoever held the lock before may just have made it. Only a look into the catalog sees that: to_regclass may answer from memory.
+    IF EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = current_schema() AND c.relname = 'meter_use' || suffix) THEN RETURN; END IF;
     FOREACH parent IN ARRAY ARRAY['meter_window', 'meter_use'] LOOP
         EXECUTE format('CREATE TABLE %%I (LIKE %%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', parent || suffix, parent);
         EXECUTE format('ALTER TABLE %%I ATTACH PARTITION %%I FOR VALUES FROM (%%s) TO (%%s)',
