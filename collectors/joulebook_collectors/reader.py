@@ -107,6 +107,9 @@ class Reader:
         if look:
             self._next_look_ms = now_ms + LOOK_SECONDS * 1000 - LATENESS_MS
             self._look(now_ms, end_window=end_window)
+        if self._closed:
+            self._segment.append()
+            self._forget_written()
         self._save(is_open=True)
         if self._attendance.gone:
             self._finish_the_gone()
@@ -170,14 +173,19 @@ class Reader:
         self._write(frame_of(self._watches, items))
 
     def _write(self, frame: Frame) -> None:
-        """Write windows: first into the checkpoint, then into the segment."""
+        """Write windows: first into the checkpoint, then into the segment; what a disk refused stays in the checkpoint."""
         if frame:
             self._closed.append(frame)
             self._save(is_open=True)
             self._segment.append(frame)
+            self._forget_written()
+
+    def _forget_written(self) -> None:
+        if self._closed and self._segment.is_written:
+            self._closed = []
 
     def _save(self, *, is_open: bool) -> None:
-        """Leave a checkpoint. What it says of closed windows is dropped once they stand in the segment."""
+        """Leave a checkpoint."""
         if not self._slow:
             self._slow = slow_part(self._watches, self._attendance, self._gpus.facts, self._segment.name)
         quick = quick_part(
@@ -188,8 +196,6 @@ class Reader:
             self._checkpoint.write(quick, self._slow)
         except OSError as error:
             say_once(f"the checkpoint cannot be written ({error.strerror}); the job goes on")
-        if self._closed and self._segment.is_written:
-            self._closed = []
 
     def _take_over(self, before: Frame, left: list[Watch]) -> None:
         self._segment.append(*before["closed"])

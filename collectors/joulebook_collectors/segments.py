@@ -96,7 +96,7 @@ class Segment:
         lost: Frames given up because too many were waiting for a disk.
     """
 
-    __slots__ = ("_busy", "_file", "_pending", "_process", "_torn", "lost", "path", "trouble")
+    __slots__ = ("_busy", "_file", "_is_closed", "_pending", "_process", "_torn", "lost", "path", "trouble")
 
     def __init__(self, path: str, file: LockedFile) -> None:
         self.path = path
@@ -107,6 +107,7 @@ class Segment:
         self._busy = threading.Lock()
         self._process = os.getpid()
         self._torn = False
+        self._is_closed = False
 
     def append(self, *frames: Frame) -> None:
         """Write frames, or keep them for the next call where a disk refuses or another thread is just writing.
@@ -139,13 +140,17 @@ class Segment:
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the file, and of the lock that says this process lives."""
-        if self._process != os.getpid():
+        if self._process != os.getpid() or self._is_closed:
             return
-        if remove:
-            remove_file(self.path)
-        forget(self._file)
+        with self._busy:  # a thread that is just writing ends first: the number of a closed file is soon another file's
+            self._is_closed = True
+            if remove:
+                remove_file(self.path)
+            forget(self._file)
 
     def _write_pending(self) -> bool:
+        if self._is_closed:
+            return False
         waiting = self._pending[:]
         data = b"".join(waiting)
         try:
