@@ -191,3 +191,12 @@ def test_what_is_not_there_is_refused_with_what_is(keeper, contest, query, said)
     keeper.tell(contest.batch())
     with pytest.raises(BadInput, match=said):
         keeper.ledger.rank(query)
+
+
+def test_of_a_score_where_less_is_better_the_bound_is_the_most(keeper):
+    """At least as good as 0.3: a loss above it is left out."""
+    contest = Contest().entrant("good", 1, {"val_loss": "0.2"}).entrant("bad", 2, {"val_loss": "0.4"})
+    keeper.tell(contest.batch())
+    body = keeper.ledger.rank(RankQuery(least={"val_loss": "0.3"}))
+    assert models(body) == ["good"]
+    assert body["excluded"][0]["reason"] == "val_loss 0.4 is above 0.3"

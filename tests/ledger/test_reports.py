@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.wire import decode_batch
-from joulebook_ledger.desk import Place, init_batch
+from joulebook_ledger.desk import Place, init_batch, label_batch
 from joulebook_ledger.groups import RUNS, Group, spread_idle
 from joulebook_ledger.queries import GROUPINGS, ReportQuery
 from joulebook_ledger.store.reads import MeterInfo
@@ -165,3 +165,49 @@ def _without_names(body):
     """Return rows and total without the names that say how they were asked for; runs of one size in a fixed order."""
     rows = [{key: value for key, value in row.items() if key != "figure"} for row in [*body["rows"], body["total"]]]
     return sorted(rows, key=str)
+
+
+def three_runs():
+    """Return an hour of two runs of model a and one of model b on one processor: 2, 2 and 4 kWh, 3 kWh idle, half of the time nobody's."""
+    story = Story().meter("time", "time").meter("cpu")
+    claims, shares = {}, {}
+    for name, kwh in (("a1", 2), ("a2", 2), ("b1", 4)):
+        story.run(run_id(name), NOVEMBER, NOVEMBER + HOUR, model=name[0])
+        claims[run_id(name)] = (kwh * KWH, HOUR // 6)
+        shares[run_id(name)] = (0, HOUR // 8 if name == "b1" else HOUR // 4)
+    claims["untracked"] = (KWH, 0)
+    story.reading("time", NOVEMBER, NOVEMBER + HOUR, 0, shares, method="declared")
+    return story.reading("cpu", NOVEMBER, NOVEMBER + HOUR, 12 * KWH, claims)
+
+
+@pytest.mark.parametrize(
+    ("idle", "a", "b"), [("separate", 4.0, 4.0), ("proportional", 5.5, 5.5), ("uniform", 6.0, 5.0)]
+)
+def test_idle_is_spread_by_energy_or_alike_to_every_run(keeper, idle, a, b):
+    """Of 3 kWh idle each model bears half by energy; of three runs two are model a's."""
+    keeper.tell(three_runs().batch())
+    body = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611, idle=idle))
+    rows = {row["model"]: row["energy_kwh"] for row in body["rows"]}
+    assert (rows["a"], rows["b"], rows["untracked"]) == (a, b, 1.0)
+
+
+def test_idle_hours_are_spread_by_time(keeper):
+    """The machine's hours at 8 EUR: 5/8 are held, 3/8 idle; model a holds 4/5 of what is held."""
+    keeper.place("m1", zone="FR", ownership="cloud", price_per_hour="8", currency="EUR")
+    keeper.tell(three_runs().batch())
+    body = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611, idle="proportional"))
+    assert {row["model"]: row["cost"] for row in body["rows"]} == {"a": "6.4", "b": "1.6", "untracked": None}
+
+
+def test_what_no_link_seals_is_in_no_report(keeper):
+    """A label that was delivered and not sealed yet does not count: as of this link later, the report is to be the same."""
+    keeper.tell(three_runs().batch())
+    before = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611))
+    keeper.deliver(label_batch(keeper.entry(), [run_id("b1")], {"model": "c"}))
+    assert keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611)) == before
+    keeper.ledger.book()
+    after = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611))
+    assert (after["link"], {row["model"] for row in after["rows"]}) == (
+        before["link"] + 1,
+        {"a", "c", "untracked", "idle"},
+    )
