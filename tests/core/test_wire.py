@@ -77,6 +77,7 @@ def test_bytes_that_are_no_batch_are_malformed_as_a_whole(data):
     [
         ("not_an_integer", "readings", {"meter": "m", "start_ms": 0, "end_ms": 5, "energy_mj": 1.0, "method": "counter"}),
         ("not_an_integer", "runs", {"run": "r", "event": "1", "kind": "started", "at_ms": 0, "facts": {"n": 0.5}}),
+        ("not_a_text", "scores", {"run": "r", "score": "1", "name": "accuracy", "value": 0.761, "at_ms": 0}),
         ("unknown_field", "readings", {"meter": "m", "start_ms": 0, "end_ms": 5, "energy_mj": 1, "method": "counter", "x": 1}),
         ("missing_field", "readings", {"meter": "m", "start_ms": 0}),
         ("ill_typed_field", "runs", {"run": "r", "event": "1", "kind": "started", "at_ms": 0, "labels": "model"}),

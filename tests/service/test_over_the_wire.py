@@ -182,6 +182,16 @@ def test_a_service_that_comes_back_gets_the_batch(unused_port: int) -> None:
     assert len(behind.delivered) == 1
 
 
+def test_a_proxy_of_the_environment_never_sees_the_token(
+    remote: Ledger, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes to a service on this machine stays on it."""
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_port}")
+    with closing(HttpLedger(remote.name, TOKEN)) as ledger:
+        assert ledger.run("") == run_body()
+
+
 def test_a_token_that_was_changed_is_said(remote: Ledger) -> None:
     """Not the batch is at fault, but the way."""
     client = HttpLedger(remote.name, "another-token-of-good-length")

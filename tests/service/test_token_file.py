@@ -72,6 +72,7 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: bytes) -> No
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """Nobody can have another file read out as a token."""
     (tmp_path / "secret").write_text("the-secret-of-somebody-else")
+    (tmp_path / "secret").chmod(0o600)
     (tmp_path / "token").symlink_to(tmp_path / "secret")
     with pytest.raises(BadInput, match="remove it") as refusal:
         ensure_token(tmp_path / "token")

@@ -292,6 +292,11 @@ def from_wire(kind: str, record: type[Any], item: dict[str, Any]) -> Any:
     if missing:
         raise Refused("missing_field", f"an item of {kind} needs {missing[0]!r}")
     for name, value in item.items():
+        if isinstance(value, _Float) and known[name].type == "str":
+            raise Refused(
+                "not_a_text",
+                f'{name} must be a text, so that it stays exactly as it was written: "{value}" with quotes around it',
+            )
         if isinstance(value, _Float) or (
             isinstance(value, dict) and any(isinstance(v, _Float) for v in value.values())
         ):
