@@ -45,7 +45,7 @@ class Reader:
     """Reads for one host. The holder of the host's lock makes one, and calls `begin`, `tick` and `end` from one thread."""
 
     __slots__ = (
-        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_max_gap_ms", "_monotonic_us", "_next_look_ms", "_next_minute_ms",
+        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_is_modelled", "_max_gap_ms", "_monotonic_us", "_next_look_ms", "_next_minute_ms",
         "_reached_ms", "_segment", "_slow", "_watches",
     )  # fmt: skip
 
@@ -59,6 +59,7 @@ class Reader:
         self._checkpoint = checkpoint
         self._clock = clock
         self._monotonic_us = monotonic_us
+        self._is_modelled = all(meter.description.method == MODEL for meter in found.meters)
         self._max_gap_ms = int(sample_seconds * 1500)
         self._gpus = GpuLookout(found.gpus)
         self._watches: list[Watch] = []
@@ -93,7 +94,7 @@ class Reader:
         step_ms = self._clock.follow()
         now_ms = self._now_ms(step_ms)
         end_window = end_window or step_ms > 0 or now_ms >= self._next_minute_ms
-        look = rung or end_window or now_ms >= self._next_look_ms
+        look = rung or end_window or self._is_modelled or now_ms >= self._next_look_ms
         self._tick_at(now_ms, look=look, end_window=end_window)
         if step_ms:
             self._follow_step(now_ms + step_ms)
@@ -139,7 +140,7 @@ class Reader:
 
         Where every meter is a model, there is nothing to sample between two looks.
         """
-        if all(watch.description.method == MODEL or watch.meter is None for watch in self._watches):
+        if self._is_modelled:
             sample_ms = max(sample_ms, LOOK_SECONDS * 1000)
         now_ms = self._clock.now_ms()
         return min(sample_ms - now_ms % sample_ms, max(1, self._next_minute_ms - now_ms)) / 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -173,6 +174,7 @@ class Place:
         return subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(program), *arguments],
             env={**surroundings, **self.environment, **environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -199,14 +201,18 @@ def ready(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL, *, group: bool = False) -> None:
-    """Kill a program, or all of its group, and wait for its end."""
-    if group:
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
+def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
+    """Kill a program and wait for its end."""
+    process.send_signal(number)
     process.wait(PATIENCE_SECONDS)
-    for stream in (process.stdout, process.stderr):
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """End a program and what it started, whatever is left of them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE_SECONDS)
+    for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
 

@@ -307,18 +307,19 @@ def test_a_damaged_checkpoint_costs_the_open_window_and_nothing_else(host: Host)
     assert host.total_mj() == WATTS * 5_000
 
 
-@pytest.mark.parametrize("length", range(0, 3_000, 7))
-def test_a_checkpoint_torn_at_any_byte_leaves_the_one_before(tmp_path: Path, length: int) -> None:
+def test_a_checkpoint_torn_at_any_byte_leaves_the_one_before(tmp_path: Path) -> None:
     """Two files in turn: one of them is always whole."""
     checkpoint = Checkpoint(str(tmp_path))
-    checkpoint.write({"text": "a" * 2_000})
-    checkpoint.write({"text": "b" * 2_000})
+    checkpoint.write({"text": "a" * 300})
+    checkpoint.write({"text": "b" * 300})
     checkpoint.close()
     path = tmp_path / "checkpoint.0"
-    path.write_bytes(path.read_bytes()[:length])
-    left = read_checkpoint(str(tmp_path))
-    assert left is not None
-    assert left["text"] in {"a" * 2_000, "b" * 2_000}
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        left = read_checkpoint(str(tmp_path))
+        assert left is not None
+        assert left["text"] in {"a" * 300, "b" * 300}
 
 
 def test_a_meter_that_fails_at_the_end_of_a_minute_is_read_on(host: Host) -> None:
