@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from joulebook_ledger.core.factors import Placement, Site
 from joulebook_ledger.core.facts import Correction
-from joulebook_ledger.core.records import Meter, Reader, Window
+from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.wire import decode_batch
 from joulebook_ledger.store import journal
 from joulebook_ledger.store.checks import run_checks
@@ -102,7 +102,7 @@ def test_of_several_causes_the_last_in_order_is_named(stored: StoredBook) -> Non
     """first, late, correction, factor, bill, allocation, restatement."""
     stored.deliver(told())
     stored.bring_up_to_date()
-    stored.deliver(told(at_ms=NOVEMBER + MINUTE, reader="second"), entered(1, *PLACES))
+    stored.deliver(entered(1, *PLACES), told(at_ms=NOVEMBER + MINUTE, reader="second"))
     stored.bring_up_to_date()
     assert stored.ask("SELECT cause FROM entry ORDER BY revision") == [("first",), ("factor",)]
 
@@ -179,10 +179,12 @@ def test_a_gap_estimate_beyond_64_bit_products_goes_by_the_rule(stored: StoredBo
     """Splitting it by milliseconds in SQL would overflow; Python's integers do not."""
     big = Meter(device="b1", domain="plant", component="other", max_power_mw=10**12)
     gap = Window(meter=big.key, start_ms=NOVEMBER, end_ms=NOVEMBER + HOUR, reason="read_failed", estimate_mj=4 * 10**15)
-    stored.deliver(batch_of(Reader(reader="r1", machine="m1"), 1, [big, gap]))
+    half = Use(meter=big.key, start_ms=NOVEMBER, run="run-1", energy_mj=0, time_ms=HOUR // 2 + 1, method="cpu_time")
+    stored.deliver(batch_of(Reader(reader="r1", machine="m1"), 1, [big, gap, half]))
     stored.bring_up_to_date()
-    (row,) = stored.booked().values()
-    assert row["unmetered_mj"] == 4 * 10**15
+    shares = {key[2]: row["unmetered_mj"] for key, row in stored.booked().items()}
+    assert shares["run-1"] == 4 * 10**15 * (HOUR // 2 + 1) // HOUR
+    assert sum(shares.values()) == 4 * 10**15
 
 
 def test_two_bookers_at_once_book_once(stored: StoredBook) -> None:
