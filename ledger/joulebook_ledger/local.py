@@ -112,10 +112,10 @@ class LocalLedger:
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself."""
-        from joulebook_ledger.verify import verify
+        from joulebook_ledger.verify import verify_book
 
-        with as_unavailable(self._name):
-            return verify(self._book)
+        with self._reading() as rows:
+            return verify_book(rows)
 
     def snapshot(self, machine: str) -> bytes:
         """Return what prices a machine, as small JSON."""
