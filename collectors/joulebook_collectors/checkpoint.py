@@ -15,18 +15,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from joulebook_collectors.segments import Frame
 
-NAMES = ("checkpoint.0", "checkpoint.1")
+NAME = "checkpoint"
+_FILES = 2
 # Of what `handover` writes; what another version of us left in another form is not read.
 FORM = 2
 _MOST_BYTES = 64 << 20
 
 
 class Checkpoint:
-    """The checkpoint of a spool, for the one process that holds the spool's lock."""
+    """A small state that is written over and over, by the one process that holds the lock it belongs to."""
 
     __slots__ = ("_descriptors", "_number")
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, name: str = NAME) -> None:
         """Open both files, made where they are missing.
 
         Raises:
@@ -34,27 +35,30 @@ class Checkpoint:
         """
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self._descriptors: list[int] = []
-        for name in NAMES:
-            self._descriptors.append(os.open(os.path.join(folder, name), flags, 0o600))
-        self._number = max((int(frame["number"]) for frame in _frames(folder)), default=0)
+        for path in _paths(folder, name):
+            self._descriptors.append(os.open(path, flags, 0o600))
+        self._number = max((int(frame["number"]) for frame in _frames(folder, name)), default=0)
 
-    def write(self, frame: Frame, rest: bytes = b"{}") -> None:
+    def write(self, frame: Frame, rest: bytes = b"{}", *, sync: bool = False) -> None:
         """Write over the older of the two.
 
         Args:
             frame: What changes each second.
             rest: What does not, as `encode_rest` made it.
+            sync: Whether it has to be on the disk when this returns; never on a job's path.
 
         Raises:
             OSError: The disk refuses; the newer of the two is untouched.
         """
         number = self._number + 1
         data = encode_frame({"form": FORM, "number": number, **frame}, rest)
-        descriptor = self._descriptors[number % len(NAMES)]
+        descriptor = self._descriptors[number % _FILES]
         os.lseek(descriptor, 0, os.SEEK_SET)
         written = os.write(descriptor, data)
         if written < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if sync:
+            os.fsync(descriptor)
         self._number = number
 
     def close(self) -> None:
@@ -64,16 +68,20 @@ class Checkpoint:
         self._descriptors = []
 
 
-def read_checkpoint(folder: str) -> Frame | None:
+def read_checkpoint(folder: str, name: str = NAME) -> Frame | None:
     """Return what was written last and came out whole; None where there is nothing."""
-    return max(_frames(folder), key=lambda frame: int(frame["number"]), default=None)
+    return max(_frames(folder, name), key=lambda frame: int(frame["number"]), default=None)
 
 
-def _frames(folder: str) -> list[Frame]:
+def _paths(folder: str, name: str) -> list[str]:
+    return [os.path.join(folder, f"{name}.{number}") for number in range(_FILES)]
+
+
+def _frames(folder: str, name: str) -> list[Frame]:
     frames = []
-    for name in NAMES:
+    for path in _paths(folder, name):
         try:
-            with open(os.path.join(folder, name), "rb") as file:
+            with open(path, "rb") as file:
                 frame = decode_line(file.readline(_MOST_BYTES).rstrip(b"\n"))
         except OSError:
             continue

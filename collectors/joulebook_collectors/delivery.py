@@ -1,19 +1,22 @@
 """From a spool to its ledger: batches are cut from what the segments hold, sent, and struck off.
 
-Whoever delivers holds the spool's second lock. A batch stands on the disk, with its number and with what it was cut from, before it
-is sent; it is sent until the ledger answers, and never cut anew. Of a batch that was answered only what the ledger asked to have
-later is kept, and what it would not take is set aside, where `joulebook doctor` shows it: nothing is lost and nothing blocks.
+Whoever delivers holds the spool's second lock. Before a batch is sent, its number and what it is cut from are on the disk: from where
+to where in each segment. Segments are only ever appended to, so the same cut gives the same bytes, and a batch is sent in the same
+words until the ledger answers; this takes no room, which a full disk does not have. Of a batch that was answered only what the ledger
+asked to have later is kept, and what it would not take is set aside, where `joulebook doctor` shows it: nothing is lost and nothing
+blocks.
 """
 
 from __future__ import annotations
 
+import json
 import os
 
-from joulebook_collectors.checkpoint import read_checkpoint
+from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
 from joulebook_collectors.endings import DONE
-from joulebook_collectors.folders import READER, prepare, read_frame, write_file
+from joulebook_collectors.folders import READER, read_frame
 from joulebook_collectors.lock import is_held, open_once, read_file
-from joulebook_collectors.segments import decode_frames, decode_line, encode_frame, remove_file, segment_names
+from joulebook_collectors.segments import decode_frames, encode_frame, remove_file, segment_names
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.wire import READER_LISTS, encode_batch, from_wire
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
             """Take a batch."""
 
 
-LOCK, DELIVERED, OUTBOX, RETRY, ASIDE = "delivery.lock", "delivered", "outbox", "retry", "aside"
+LOCK, STATE, RETRY, ASIDE = "delivery.lock", "delivery", "retry", "aside"
 MOST_ITEMS = 20_000
 MOST_BYTES = 4 << 20
 ACTIVE, RETIRED = "active", "retired"
@@ -46,6 +49,7 @@ def deliver_spool(folder: str, door: Door, now_ms: int) -> int | None:
 
     Raises:
         Unavailable: The ledger cannot be reached; everything stays where it is.
+        OSError: The spool cannot be written; nothing was sent that is not noted.
     """
     reader = read_frame(os.path.join(folder, READER))
     if reader is None:
@@ -53,133 +57,147 @@ def deliver_spool(folder: str, door: Door, now_ms: int) -> int | None:
     lock = open_once(os.path.join(folder, LOCK))
     if not lock.try_take():
         return None
+    notes = Checkpoint(folder, STATE)
     try:
-        return Delivery(folder, from_wire("reader", Reader, dict(reader))).deliver(door, now_ms)
+        return Delivery(folder, from_wire("reader", Reader, dict(reader)), notes).deliver(door, now_ms)
     finally:
+        notes.close()
         lock.give()
 
 
-class Delivery:
-    """One delivery from one spool, by the holder of its second lock.
+class Cut:
+    """What a batch is made of.
 
     Attributes:
-        offsets: Segment's name -> how far it was put into batches.
-        sequence: Number of the last batch that was cut.
+        sequence: Its number.
+        start: Segment's name -> where it begins in it.
+        end: Segment's name -> where it ends.
+        state: active, or retired.
+        complete_ms: All windows that end before it have been sent with this batch.
     """
 
-    __slots__ = ("_folder", "_reader", "_state", "offsets", "sequence")
+    __slots__ = ("complete_ms", "end", "sequence", "start", "state")
 
-    def __init__(self, folder: str, reader: Reader) -> None:
+    def __init__(self, sequence: int, start: dict[str, int], end: dict[str, int], state: str, complete_ms: int) -> None:
+        self.sequence = sequence
+        self.start = start
+        self.end = end
+        self.state = state
+        self.complete_ms = complete_ms
+
+    def to_json(self) -> list[Any]:
+        """Return it as it is noted."""
+        return [self.sequence, self.start, self.end, self.state, self.complete_ms]
+
+
+class Delivery:
+    """One delivery from one spool, by the holder of its second lock."""
+
+    __slots__ = ("_folder", "_notes", "_offsets", "_reader", "_sequence", "_state", "_unanswered")
+
+    def __init__(self, folder: str, reader: Reader, notes: Checkpoint) -> None:
         self._folder = folder
         self._reader = reader
-        stood = read_frame(os.path.join(folder, DELIVERED)) or {"sequence": 0, "offsets": {}, "state": ""}
-        self.sequence: int = stood["sequence"]
-        self.offsets: dict[str, int] = dict(stood["offsets"])
+        self._notes = notes
+        stood = stand_of(folder)
+        self._sequence: int = stood["sequence"]
+        self._offsets: dict[str, int] = dict(stood["offsets"])
         self._state: str = stood["state"]
-        prepare(os.path.join(folder, OUTBOX))
+        self._unanswered: list[Any] | None = stood["unanswered"]
 
     def deliver(self, door: Door, now_ms: int) -> int:
-        """Send what was cut before, then cut and send the rest; return how many items were sent."""
+        """Send what was cut before, then cut and send the rest; return how many items were sent.
+
+        What is added while we send waits for the next time.
+        """
         sent = 0
-        for left in self._outbox():
-            sent += self._send(left, door)
-        limits = {name: size for name, size in self._sizes().items() if size > self.offsets.get(name, 0)}
-        while (path := self._cut(limits, now_ms)) is not None:
-            sent += self._send(path, door)
+        if self._unanswered is not None:
+            sent += self._send(Cut(*self._unanswered), door)
+        limits = self._sizes()
+        while (cut := self._cut(limits, now_ms)) is not None:
+            self._unanswered = cut.to_json()
+            self._note()
+            sent += self._send(cut, door)
         self._clear()
         return sent
 
-    @property
-    def is_retired(self) -> bool:
-        """Whether the ledger was told that no more is to come."""
-        return self._state == RETIRED
-
-    def _outbox(self) -> list[str]:
-        folder = os.path.join(self._folder, OUTBOX)
-        return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".batch")]
-
     def _sizes(self) -> dict[str, int]:
-        """Return every file that items come from, with its size now: what is added while we send waits for the next time."""
         sizes = {}
-        for name, path in self._sources():
+        for name, path in sources(self._folder):
             try:
                 sizes[name] = os.stat(path).st_size
             except OSError:
                 continue
         return sizes
 
-    def _sources(self) -> list[tuple[str, str]]:
-        places = (self._folder, os.path.join(self._folder, DONE))
-        found = {name: os.path.join(place, name) for place in places for name in segment_names(place)}
-        return [(RETRY, os.path.join(self._folder, RETRY)), *sorted(found.items())]
+    def _cut(self, limits: dict[str, int], now_ms: int) -> Cut | None:
+        """Return what the next batch is made of; None where there is nothing to tell."""
+        while True:
+            is_idle = not _is_anybody_there(self._folder)
+            complete_ms = now_ms if is_idle else _complete_until(self._folder, now_ms)
+            end, number, is_all = self._reach(limits)
+            state = RETIRED if is_idle and is_all else ACTIVE
+            if number or (state, self._state) == (RETIRED, ACTIVE):
+                start = {name: self._offsets.get(name, 0) for name in end}
+                return Cut(self._sequence + 1, start, end, state, complete_ms)
+            self._offsets.update(end)  # lines that are for nobody but the reader, and damaged ones
+            if is_all:
+                return None
 
-    def _cut(self, limits: dict[str, int], now_ms: int) -> str | None:
-        """Write the next batch into the outbox; None where there is nothing to tell."""
-        is_idle = not _is_anybody_there(self._folder)
-        complete_ms = now_ms if is_idle else _complete_until(self._folder, now_ms)
-        lists: Lists = {kind: [] for kind in READER_LISTS}
-        offsets, is_all = self._gather(limits, lists)
-        state = RETIRED if is_idle and is_all else ACTIVE
-        if not any(lists.values()) and (state, self._state) != (RETIRED, ACTIVE):
-            if offsets != self.offsets:
-                self.offsets = offsets
-                self._note(self._state)
-            return None if is_all else self._cut(limits, now_ms)
-        sequence = self.sequence + 1
-        batch = encode_batch(
-            reader=self._reader, sequence=sequence, state=state, complete_until_ms=complete_ms, lists=lists
-        )
-        head = encode_frame({"sequence": sequence, "offsets": offsets, "state": state})
-        path = os.path.join(self._folder, OUTBOX, f"{sequence:010d}.batch")
-        _write_whole(path, head + batch, sync=True)
-        return path
-
-    def _gather(self, limits: dict[str, int], lists: Lists) -> tuple[dict[str, int], bool]:
-        """Fill the lists with what was not sent yet, up to the size of a batch; return how far, and whether that is all."""
-        offsets = dict(self.offsets)
+    def _reach(self, limits: dict[str, int]) -> tuple[dict[str, int], int, bool]:
+        """Return how far a batch reaches into each segment, the number of its items, and whether that is all there is."""
+        end: dict[str, int] = {}
         number = size = 0
-        for name, path in self._sources():
-            start = offsets.get(name, 0)
+        for name, path in sources(self._folder):
+            start = self._offsets.get(name, 0)
             while start < limits.get(name, 0):
                 if number >= MOST_ITEMS or size >= MOST_BYTES:
-                    return offsets, False
-                frames, length = _some_frames(path, start, limits[name] - start)
+                    return end, number, False
+                frames, length = frames_between(path, start, min(limits[name], start + MOST_BYTES))
                 if not length:
                     break  # a last line that is still being written
                 start += length
                 size += length
-                number += _add(lists, frames)
-                offsets[name] = start
-        return offsets, True
+                number += _add({kind: [] for kind in READER_LISTS}, frames)
+                end[name] = start
+        return end, number, True
 
-    def _send(self, path: str, door: Door) -> int:
+    def _send(self, cut: Cut, door: Door) -> int:
         """Send one batch, and strike off what the ledger answered; return the number of its items."""
-        head, _, batch = read_file(path).partition(b"\n")
-        cut = decode_line(head)
-        if cut is None:
-            os.replace(path, path + ".damaged")
-            return 0
+        lists: Lists = {kind: [] for kind in READER_LISTS}
+        for name, path in sources(self._folder):
+            start = cut.start.get(name, 0)
+            while start < cut.end.get(name, 0):
+                frames, length = frames_between(path, start, min(cut.end[name], start + MOST_BYTES))
+                if not length:
+                    break
+                _add(lists, frames)
+                start += length
+        batch = encode_batch(
+            reader=self._reader,
+            sequence=cut.sequence,
+            state=cut.state,
+            complete_until_ms=cut.complete_ms,
+            lists=lists,
+        )
         number = 0
         try:
             answer = door.deliver(batch)
         except BadInput as error:
-            os.link(path, path + ".refused")
-            told = {"outcome": "refused", "kind": "batch", "reason": "malformed", "detail": str(error)}
+            told = {"outcome": "refused", "kind": "batch", "reason": "malformed", "detail": str(error), "item": lists}
             self._append(ASIDE, [told])
         else:
             number = sum(answer.counts.values())
             self._keep(answer, batch)
-        self.sequence, self.offsets = cut["sequence"], cut["offsets"]
-        self._note(cut["state"])
-        remove_file(path)
+        self._sequence, self._state, self._unanswered = cut.sequence, cut.state, None
+        self._offsets.update(cut.end)
+        self._note()
         return number
 
     def _keep(self, answer: Answer, batch: bytes) -> None:
         """Keep what is to be sent again, and set aside what was not taken."""
         if not answer.exceptions:
             return
-        import json
-
         body = json.loads(batch)
         again: list[Frame] = []
         aside: list[Frame] = []
@@ -196,16 +214,22 @@ class Delivery:
     def _append(self, name: str, frames: list[Frame]) -> None:
         if not frames:
             return
-        descriptor = os.open(os.path.join(self._folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        path = os.path.join(self._folder, name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             os.write(descriptor, b"".join(map(encode_frame, frames)))
         finally:
             os.close(descriptor)
 
-    def _note(self, state: str) -> None:
-        self._state = state
-        frame = {"sequence": self.sequence, "offsets": self.offsets, "state": state}
-        _write_whole(os.path.join(self._folder, DELIVERED), encode_frame(frame))
+    def _note(self) -> None:
+        """Write how things stand; on the disk when this returns, for a batch once sent is never cut anew."""
+        state = {
+            "sequence": self._sequence,
+            "offsets": self._offsets,
+            "state": self._state,
+            "unanswered": self._unanswered,
+        }
+        self._notes.write(state, sync=True)
 
     def _clear(self) -> None:
         """Remove finished segments that were sent whole, unless a run that is still open may want to read them."""
@@ -217,26 +241,37 @@ class Delivery:
                 status = os.stat(path)
             except OSError:
                 continue
-            if self.offsets.get(name, 0) >= status.st_size and status.st_mtime_ns < needed_from:
+            if self._offsets.get(name, 0) >= status.st_size and status.st_mtime_ns < needed_from:
                 remove_file(path)
-        names = {name for name, _ in self._sources()}
-        if not names.issuperset(self.offsets):
-            self.offsets = {name: offset for name, offset in self.offsets.items() if name in names}
-            self._note(self._state)
+        names = {name for name, _ in sources(self._folder)}
+        if not names.issuperset(self._offsets):
+            self._offsets = {name: offset for name, offset in self._offsets.items() if name in names}
+            self._note()
+
+
+def stand_of(folder: str) -> Frame:
+    """Return how far a spool was delivered."""
+    return read_checkpoint(folder, STATE) or {"sequence": 0, "offsets": {}, "state": "", "unanswered": None}
+
+
+def sources(folder: str) -> list[tuple[str, str]]:
+    """Return name and path of every file that items come from, in an order that is always the same."""
+    places = (folder, os.path.join(folder, DONE))
+    found = {name: os.path.join(place, name) for place in places for name in segment_names(place)}
+    return [(RETRY, os.path.join(folder, RETRY)), *sorted(found.items())]
 
 
 def waiting_in(folder: str) -> tuple[int, int]:
-    """Return how many records of a spool were not sent yet, and how many lines are damaged."""
-    stood = read_frame(os.path.join(folder, DELIVERED)) or {"offsets": {}}
+    """Return how many records of a spool were not sent yet, and how many of its lines are damaged."""
+    offsets = stand_of(folder)["offsets"]
     waiting = damaged = 0
-    for place in (folder, os.path.join(folder, DONE)):
-        for name in segment_names(place):
-            try:
-                frames, broken, _ = decode_frames(read_file(os.path.join(place, name), stood["offsets"].get(name, 0)))
-            except OSError:
-                continue
-            damaged += broken
-            waiting += sum(len(frame.get(kind, ())) for frame in frames for kind in READER_LISTS)
+    for name, path in sources(folder):
+        try:
+            frames, broken, _ = decode_frames(read_file(path, offsets.get(name, 0)))
+        except OSError:
+            continue
+        damaged += broken
+        waiting += sum(len(frame.get(kind, ())) for frame in frames for kind in READER_LISTS)
     return waiting, damaged
 
 
@@ -250,19 +285,20 @@ def _add(lists: Lists, frames: list[Frame]) -> int:
     return number
 
 
-def _some_frames(path: str, start: int, most: int) -> tuple[list[Frame], int]:
-    """Return frames from `start` on, and how many bytes they are: whole lines, not much more than one batch takes.
+def frames_between(path: str, start: int, end: int) -> tuple[list[Frame], int]:
+    """Return the frames of a segment between two places, and how many bytes they are: whole lines.
 
     Of a finished segment a last line without an end is passed over: nobody will ever write the rest of it.
     """
     try:
-        data = read_file(path, start)[: min(most, MOST_BYTES)]
+        data = read_file(path, start)
     except OSError:
         return [], 0
-    if len(data) == most and os.path.basename(os.path.dirname(path)) == DONE and not data.endswith(b"\n"):
-        frames, _, _ = decode_frames(data + b"\n")
-        return frames, len(data)
+    is_last = len(data) == end - start
+    data = data[: end - start]
     frames, _, length = decode_frames(data)
+    if is_last and os.path.basename(os.path.dirname(path)) == DONE:
+        return frames, len(data)
     return frames, length
 
 
@@ -294,8 +330,3 @@ def _complete_until(folder: str, now_ms: int) -> int:
         w["start_ms"] for frame in checkpoint["closed"] for kind in ("readings", "gaps") for w in frame.get(kind, ())
     ]
     return min([now_ms, *starts, *closed])
-
-
-def _write_whole(path: str, data: bytes, *, sync: bool = False) -> None:
-    write_file(path + ".new", data, sync=sync)
-    os.replace(path + ".new", path)

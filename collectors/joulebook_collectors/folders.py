@@ -134,6 +134,8 @@ def boot_folders(settings: Settings) -> list[str]:
 def write_once(path: str, frame: Frame) -> Frame:
     """Write a frame into a file that is not there yet, whole; return what stands in it, ours or an earlier one.
 
+    A file that holds no frame (somebody damaged it) is replaced.
+
     Raises:
         OSError: It can be neither written nor read.
     """
@@ -144,10 +146,9 @@ def write_once(path: str, frame: Frame) -> Frame:
     write_file(new, encode_frame(frame))
     try:
         os.link(new, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        os.replace(new, path)
+    except OSError:  # it is there, or the file system has no hard links
+        if read_frame(path) is None:
+            os.replace(new, path)
     remove_file(new)
     return read_frame(path) or frame
 

@@ -7,7 +7,7 @@ import shutil
 
 from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
 from joulebook_collectors.clock import wall_ms
-from joulebook_collectors.delivery import ASIDE, OUTBOX, deliver_spool, waiting_in
+from joulebook_collectors.delivery import ASIDE, deliver_spool, stand_of, waiting_in
 from joulebook_collectors.endings import finish, move_to_done, open_events
 from joulebook_collectors.folders import boot_folders, boot_name, ledger_folder, prepare
 from joulebook_collectors.guard import say_once
@@ -51,7 +51,11 @@ def recover_and_deliver(settings: Settings, ledger: Door, now_ms: int | None = N
     sent, is_busy = 0, False
     for folder in boot_folders(settings):
         recover(folder)
-        number = deliver_spool(folder, ledger, now_ms)
+        try:
+            number = deliver_spool(folder, ledger, now_ms)
+        except OSError as error:
+            say_once(f"the spool {folder} cannot be delivered just now ({error}); everything stays in it")
+            continue
         is_busy = is_busy or number is None
         sent += number or 0
         if folder != present and number is not None:
@@ -122,7 +126,8 @@ def _prepare(folder: str) -> None:
 
 def _remove_if_empty(folder: str, above: str) -> None:
     """Remove the spool of an earlier boot once all of it was sent; what the ledger did not take is kept beside."""
-    if any(is_held(path) is not False for path in _segments(folder)) or waiting_in(folder)[0] or _has(folder, OUTBOX):
+    is_waiting = waiting_in(folder)[0] or stand_of(folder)["unanswered"] is not None
+    if is_waiting or any(is_held(path) is not False for path in _segments(folder)):
         return
     try:
         aside = read_file(os.path.join(folder, ASIDE))
@@ -133,10 +138,3 @@ def _remove_if_empty(folder: str, above: str) -> None:
         os.write(descriptor, aside)
         os.close(descriptor)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _has(folder: str, name: str) -> bool:
-    try:
-        return bool(os.listdir(os.path.join(folder, name)))
-    except OSError:
-        return False
