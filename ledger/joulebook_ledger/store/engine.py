@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.store import places, rows
 from joulebook_ledger.store.schema import NEWEST, schema_of
+from joulebook_ledger.store.trouble import told_as_unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -85,8 +86,12 @@ def _is_up_to_date(url: str) -> bool:
         return schema_of(snapshot) == NEWEST
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, wait_seconds: int = rows.WAIT_SECONDS) -> Engine:
     """Return a SQLAlchemy engine for a book's URL; of SQLite the file and its folder are made, closed to others.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql+psycopg://...`.
+        wait_seconds: How long to wait for another writer of a SQLite book, or for a PostgreSQL server.
 
     Raises:
         BadInput: The URL names no place for a book, such as a network file system.
@@ -95,9 +100,9 @@ def open_engine(url: str) -> Engine:
 
     check_url(url)
     if not url.startswith(rows.SQLITE):
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": wait_seconds})
     places.prepare(Path(rows.sqlite_path(url)))
-    engine = create_engine(url, connect_args={"timeout": rows.WAIT_SECONDS, "isolation_level": None})
+    engine = create_engine(url, connect_args={"timeout": wait_seconds, "isolation_level": None})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
@@ -116,8 +121,12 @@ def _begin(connection: Connection) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a transaction that writes, committed at the end (SQLite: IMMEDIATE; PostgreSQL: READ COMMITTED)."""
-    with engine.connect().execution_options(**{BEGIN: "IMMEDIATE"}) as connection, connection.begin():
+    """Yield a connection in a transaction that writes, committed at the end (SQLite: IMMEDIATE; PostgreSQL: READ COMMITTED).
+
+    Raises:
+        Unavailable: The database is held by another for too long, full, read-only or gone.
+    """
+    with _usable(engine), engine.connect().execution_options(**{BEGIN: "IMMEDIATE"}) as connection, connection.begin():
         yield connection
 
 
@@ -127,12 +136,15 @@ def alone(engine: Engine, lock: int) -> Iterator[Connection]:
 
     On PostgreSQL the lock is taken for the session before the transaction begins, so that the snapshot holds all that the holder
     before us committed.
+
+    Raises:
+        Unavailable: As of `writing`.
     """
     if engine.dialect.name == rows.SQLITE:
         with writing(engine) as connection:
             yield connection
         return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with _usable(engine), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (lock,))
         try:
             connection.rollback()
@@ -140,14 +152,21 @@ def alone(engine: Engine, lock: int) -> Iterator[Connection]:
             with connection.begin():
                 yield connection
         finally:
-            with suppress_lost_connection():
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (lock,))
-                connection.rollback()
+            _unlock(connection, lock)
 
 
-def suppress_lost_connection() -> AbstractContextManager[None]:
-    """Pass over the errors of a connection that is gone: the server lets go of its locks by itself."""
+def _unlock(connection: Connection, lock: int) -> None:
     from sqlalchemy.exc import OperationalError
 
-    return suppress(OperationalError)
+    # Of a connection that is gone the server has let go of the lock by itself.
+    with suppress(OperationalError):
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (lock,))
+        connection.rollback()
+
+
+def _usable(engine: Engine) -> AbstractContextManager[None]:
+    from sqlalchemy.exc import DBAPIError
+
+    is_file = engine.dialect.name == rows.SQLITE
+    return told_as_unavailable(f"the book {engine.url.database}" if is_file else rows.POSTGRESQL_BOOK, DBAPIError)

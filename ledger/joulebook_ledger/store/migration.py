@@ -6,6 +6,7 @@ import importlib.metadata
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from alembic import command
 from joulebook_ledger.core.refusals import Unavailable
 from joulebook_ledger.store import rows
 from joulebook_ledger.store.engine import alone, open_engine
-from joulebook_ledger.store.schema import EMPTY, NEWEST, schema_of, setting_of
+from joulebook_ledger.store.schema import EMPTY, SCHEMAS, schema_of, setting_of
 from joulebook_ledger.store.tables import BookSetting
 
 if TYPE_CHECKING:
@@ -27,37 +28,44 @@ MIGRATION_LOCK = 0x6A6F756C_6D696772
 """Key of the advisory lock under which a PostgreSQL book is brought up to date."""
 
 
-def migrate(url: str) -> Path | None:
+def migrate(url: str, folder: Path | None = None, known: Sequence[str] = SCHEMAS) -> Path | None:
     """Bring a book to the newest schema; return the copy that was made of an older SQLite book first, or None.
 
     Several processes may do so at once: one works, the others find it done.
+
+    Args:
+        url: The book.
+        folder: The migrations; those of this version unless said otherwise.
+        known: Their names, oldest first.
 
     Raises:
         Unavailable: The book was made by a newer version, or is held by another process for too long; nothing was changed.
     """
     engine = open_engine(url)
+    is_file = engine.dialect.name == rows.SQLITE
+    copy = None
     try:
-        if engine.dialect.name == rows.SQLITE:
+        if is_file:
             _set_write_ahead(rows.sqlite_path(url))
         with alone(engine, MIGRATION_LOCK) as connection:
-            schema = schema_of(rows.SqlRows(connection))
-            if schema == NEWEST:
-                return None
-            copy = _copy_of(url, schema) if engine.dialect.name == rows.SQLITE and schema != EMPTY else None
-            _upgrade(connection)
+            schema = schema_of(rows.SqlRows(connection), known)
+            if schema != known[-1]:
+                copy = _copy_of(url, schema) if is_file and schema != EMPTY else None
+                _upgrade(connection, folder or migrations_folder(), known[-1])
     finally:
         engine.dispose()
     if copy is not None:
-        said = f"joulebook: the book was brought from schema {schema} to {NEWEST}; the old one is kept in {copy}"
-        sys.stderr.write(said + "\n")
+        sys.stderr.write(
+            f"joulebook: the book was brought from schema {schema} to {known[-1]}; the old one is kept in {copy}\n"
+        )
     return copy
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, folder: Path, schema: str) -> None:
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    command.upgrade(config, "head")
-    connection.execute(insert(BookSetting), {"name": setting_of(NEWEST), "value": _version()})
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    command.upgrade(config, schema)
+    connection.execute(insert(BookSetting), {"name": setting_of(schema), "value": _version()})
 
 
 def migrations_folder() -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from joulebook_ledger.core.refusals import Unavailable
+from joulebook_ledger.store.trouble import told_as_unavailable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
+POSTGRESQL_BOOK = "the book's PostgreSQL"
 WAIT_SECONDS = 30
 ROWS_AT_ONCE = 5_000
 _CURSORS = itertools.count(1)
@@ -143,31 +144,28 @@ def _read_sqlite(url: str) -> Iterator[Rows]:
     from urllib.parse import quote
 
     path = sqlite_path(url)
-    try:
+    with told_as_unavailable(f"the book {path}", sqlite3.DatabaseError):
         connection = sqlite3.connect(
             f"file:{quote(path)}?mode=rw", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
-    except sqlite3.OperationalError as error:
-        raise Unavailable(f"the book {path} cannot be opened: {error}") from None
-    try:
-        connection.execute("BEGIN")
-        yield SqliteRows(connection)
-    finally:
-        connection.close()
+        try:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master")  # the snapshot is of now, not of the first question
+            yield SqliteRows(connection)
+        finally:
+            connection.close()
 
 
 @contextmanager
 def _read_postgresql(url: str) -> Iterator[Rows]:
     import psycopg
 
-    try:
+    with told_as_unavailable(POSTGRESQL_BOOK, psycopg.OperationalError):
         connection = psycopg.connect(postgresql_address(url), connect_timeout=WAIT_SECONDS)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the book's PostgreSQL cannot be reached: {str(error).splitlines()[0]}") from None
-    with connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        yield PostgresRows(connection)
+        with connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield PostgresRows(connection)
 
 
 def sqlite_path(url: str) -> str:

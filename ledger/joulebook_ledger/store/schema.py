@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from joulebook_ledger.core.refusals import Unavailable
 from joulebook_ledger.store.rows import SQLITE, Rows, one
 
@@ -12,8 +14,12 @@ EMPTY = ""
 _MADE_BY = "schema "
 
 
-def schema_of(rows: Rows) -> str:
+def schema_of(rows: Rows, known: Sequence[str] = SCHEMAS) -> str:
     """Return the schema of a book, or EMPTY for a database that holds none.
+
+    Args:
+        rows: Where to look.
+        known: The schemas that this version knows, oldest first.
 
     Raises:
         Unavailable: The book was made by a newer version; the text says which. Nothing was changed.
@@ -22,11 +28,11 @@ def schema_of(rows: Rows) -> str:
         return EMPTY
     found = one(rows, "SELECT version_num FROM alembic_version")
     schema = str(found[0]) if found else EMPTY
-    if schema and schema not in SCHEMAS:
+    if schema and schema not in known:
         maker = one(rows, "SELECT value FROM book_setting WHERE name = :name", name=_MADE_BY + schema)
         version = f"joulebook {maker[0]} or newer" if maker else "a newer joulebook"
         raise Unavailable(
-            f"this book has schema {schema}, which this version ({NEWEST}) does not know: run {version}; nothing was changed"
+            f"this book has schema {schema}, which this version ({known[-1]}) does not know: run {version}; nothing was changed"
         )
     return schema
 

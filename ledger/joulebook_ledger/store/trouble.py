@@ -1,51 +1,39 @@
-"""A database that cannot be reached, written or read is no fault of what was asked: its errors become `Unavailable`."""
+"""Trouble with a database that says nothing about the input: held, full, read-only, gone. It becomes `Unavailable`, in one line."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from joulebook_ledger.core.refusals import Unavailable
 
-# By name, so that no driver is loaded for the sake of its errors. Errors of integrity are not among them: those are refusals of a law.
-_ERRORS = (
-    ("sqlalchemy.exc", "OperationalError"),
-    ("sqlalchemy.exc", "InterfaceError"),
-    ("sqlite3", "OperationalError"),
-    ("sqlite3", "NotSupportedError"),
-    ("psycopg", "OperationalError"),
-    ("psycopg", "InterfaceError"),
-)
-_DAMAGED = "file is not a database", "malformed"
+# sqlite.org/rescode.html: PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB.
+_SQLITE_TROUBLES = {3, 5, 6, 8, 10, 11, 13, 14, 26}
 
 
 @contextmanager
-def as_unavailable(name: str) -> Iterator[None]:
-    """Raise `Unavailable` for what the database could not do.
+def told_as_unavailable(book: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn trouble with the database into `Unavailable`; a fault of a statement stays what it is.
 
     Args:
-        name: The book, as a person would call it.
+        book: What a person calls the book, without secrets.
+        kinds: What the driver, or SQLAlchemy above it, raises.
     """
     try:
         yield
-    except _database_errors() as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()
-        raise Unavailable(
-            f"the book {name} cannot be used just now: {said[0] if said else type(error).__name__}"
-        ) from error
-    except _damage() as error:
-        if not any(word in str(error) for word in _DAMAGED):
+    except kinds as error:
+        said = _said(error)
+        if said is None:
             raise
-        raise Unavailable(f"{name} is no book, or is damaged ({error}): put its last copy in its place") from error
+        raise Unavailable(f"{book} cannot be used now ({said}); nothing was lost") from None
 
 
-def _database_errors() -> tuple[type[Exception], ...]:
-    """Return the classes of such errors, of the drivers that are loaded: no other can have been raised."""
-    found = [getattr(sys.modules[module], error) for module, error in _ERRORS if module in sys.modules]
-    return tuple(found)
-
-
-def _damage() -> tuple[type[Exception], ...]:
-    names = ("sqlite3", "DatabaseError"), ("sqlalchemy.exc", "DatabaseError")
-    return tuple(getattr(sys.modules[module], error) for module, error in names if module in sys.modules)
+def _said(error: Exception) -> str | None:
+    """Return in one line what the database said, if it is trouble, and None if it is a fault of ours."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is None:
+        is_trouble = any(kind.__name__ == "OperationalError" for kind in type(cause).__mro__)
+    else:
+        is_trouble = code & 0xFF in _SQLITE_TROUBLES
+    return str(cause).strip().partition("\n")[0] if is_trouble else None
