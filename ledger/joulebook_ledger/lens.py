@@ -102,15 +102,14 @@ class Lens:
             alike[source, method, first_day, last_day].append(amounts)
         merged: defaultdict[tuple[str, str, str, str, int, bool], list[Amounts]] = defaultdict(list)
         pricings: dict[int, Pricing] = {}
-        for (source, method, first_day, last_day), amounts in sorted(
-            alike.items()
-        ):  # so that sums of floats are the same
+        # In a fixed order, so that sums of floats are the same however the amounts were read.
+        for (source, method, first_day, last_day), some in sorted(alike.items()):
             sample = Cell("", source, method, first_day, last_day, ())
             meter, pricing = self.meter(source), self.pricing(sample)
             pricings[id(pricing)] = pricing
             is_device = meter.component == self._device_component.get(self.machine(sample), "cpu")
             key = (meter.component, meter.boundary, meter.label, method, id(pricing), is_device)
-            merged[key] += amounts
+            merged[key] += some
         return [
             Portion(component, boundary, label, method, total(amounts), pricings[pricing], is_device)
             for (component, boundary, label, method, pricing, is_device), amounts in merged.items()

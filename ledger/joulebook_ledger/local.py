@@ -6,20 +6,17 @@ Reading loads neither SQLAlchemy nor SQLModel; what writes loads them when there
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.settings import without_secret
 from joulebook_ledger.store import reads
 from joulebook_ledger.store.engine import open_book
-from joulebook_ledger.store.trouble import as_unavailable
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
-    from joulebook_ledger.store.rows import Rows
 
 
 def now_ms() -> int:
@@ -42,8 +39,7 @@ class LocalLedger:
             Unavailable: It cannot be reached, or was made by a newer version.
         """
         self._name = without_secret(url)
-        with as_unavailable(self._name):
-            self._book = open_book(url)
+        self._book = open_book(url)
         self._clock = clock
 
     @property
@@ -55,79 +51,70 @@ class LocalLedger:
         """Store the facts of a batch and say what became of each item."""
         from joulebook_ledger.ingest import deliver
 
-        with as_unavailable(self._name):
-            return deliver(self._book, batch, self._clock())
+        return deliver(self._book, batch, self._clock())
 
     def book(self) -> int:
         """Bring the journal up to date; return how many entries were added."""
-        with self._reading() as rows:
+        with self._book.read() as rows:
             if not reads.is_anything_due(rows):
                 return 0
         from joulebook_ledger.store.journal import book
 
-        with as_unavailable(self._name):
-            return book(self._book.engine, self._clock()).entries
+        return book(self._book.engine, self._clock()).entries
 
     def seal(self) -> int:
         """Put what was received into a chain link without booking it; return the number of the newest link."""
         from joulebook_ledger.store.journal import book
 
-        with as_unavailable(self._name):
-            return book(self._book.engine, self._clock(), wanted=frozenset()).link
+        return book(self._book.engine, self._clock(), wanted=frozenset()).link
 
     def runs(self, query: RunsQuery) -> RunsBody:
         """Return a page of runs."""
         from joulebook_ledger.runs import list_runs
 
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return list_runs(rows, query)
 
     def run(self, run: str) -> RunBody:
         """Return one run."""
         from joulebook_ledger.runs import show_run
 
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return show_run(rows, run)
 
     def report(self, query: ReportQuery) -> ReportBody:
         """Return a report."""
         from joulebook_ledger.reports import make_report
 
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return make_report(rows, query)
 
     def rank(self, query: RankQuery) -> RankBody:
         """Return a ranking."""
         from joulebook_ledger.ranking import make_ranking
 
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return make_ranking(rows, query)
 
     def why(self, figure: str) -> WhyBody:
         """Return the derivation of a figure."""
         from joulebook_ledger.why import explain
 
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return explain(rows, figure)
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself."""
         from joulebook_ledger.verify import verify_book
 
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return verify_book(rows)
 
     def snapshot(self, machine: str) -> bytes:
         """Return what prices a machine, as small JSON."""
-        with self._reading() as rows:
+        with self._book.read() as rows:
             return reads.factor_book(rows).of_machine(machine).to_bytes()
 
     def close(self) -> None:
         """Let go of connections."""
         self._book.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[Rows]:
-        """Yield one snapshot."""
-        with as_unavailable(self._name), self._book.read() as rows:
-            yield rows

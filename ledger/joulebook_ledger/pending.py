@@ -5,6 +5,7 @@ So a run that has just ended shows its footprint before the next booking, and wh
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.core.booking import subtract, target_of_day
@@ -31,9 +32,7 @@ def pending_cells(rows: Rows, lens: Lens, account: str) -> list[Cell]:
         meter = lens.meter(source)
         if meter.role == "check":
             continue
-        target = target_of_day(
-            hours, lambda hour, m=machine, c=meter.component, b=meter.boundary: lens.book.rates(m, c, b, hour)
-        )  # type: ignore[misc]
+        target = target_of_day(hours, partial(lens.book.rates, machine, meter.component, meter.boundary))
         lens.stand_in(source, day, machine)
         cells += _differences(
             account,

@@ -13,6 +13,10 @@ from joulebook_ledger.core.resolution import FactorBook, Known
 from joulebook_ledger.store.marks import CHAIN, SOURCE
 from joulebook_ledger.store.rows import Rows, one
 
+_FACTOR = (
+    "kind", "object", "provider", "valid_from_ms", "version", "valid_to_ms", "value", "unit", "state", "fallback", "sigma_ppm",
+    "source", "licence", "currency",
+)  # fmt: skip
 NO_LIMIT = 2**62
 """As a link: no bound. Every link and receipt number is smaller."""
 
@@ -148,26 +152,10 @@ def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
 
 
 def _factors(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Factor]]:
-    sql = (
-        "SELECT kind, object, provider, valid_from_ms, version, valid_to_ms, value, unit, state, fallback, sigma_ppm, source, "
-        f"licence, currency, receipt FROM factor {within}"
-    )
+    sql = f"SELECT {', '.join(_FACTOR)}, receipt FROM factor {within}"
     gone = voided(rows, "factor")
-    names = (
-        "kind",
-        "object",
-        "provider",
-        "valid_from_ms",
-        "version",
-        "valid_to_ms",
-        "value",
-        "unit",
-        "state",
-        "fallback",
-    )
-    names += ("sigma_ppm", "source", "licence", "currency")
     return [
-        Known(Factor(**dict(zip(names, row, strict=False))), row[-1])
+        Known(Factor(**dict(zip(_FACTOR, row, strict=False))), row[-1])
         for row in rows.rows(sql, **bound)
         if row[:5] not in gone
     ]
