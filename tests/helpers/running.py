@@ -8,13 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Self
 
 from fastapi import FastAPI
 
 from joulebook_api.serve import listening, server_of, url_of
 
 WAIT_SECONDS = 60
+_PROGRAM = """
+import sys
+from joulebook_api.serve import serve
+from joulebook_ledger.settings import load_settings
+serve(load_settings(), host=sys.argv[1], port=0)
+"""
 
 
 @contextlib.contextmanager
@@ -33,36 +41,44 @@ def running(app: FastAPI, port: int = 0) -> Iterator[str]:
     assert not thread.is_alive()
 
 
-class Process:
-    """A service in a process of its own.
+class Service:
+    """A service in a process of its own, which is ended with the test.
 
     Attributes:
         url: Where it answers.
-        lines: What it has written so far.
+        lines: What it has written that was waited for, or all of it once it has ended.
     """
 
-    def __init__(self, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, environment: Mapping[str, str], host: str = "127.0.0.1") -> None:
         """Start it and wait until it says where it is."""
-        program = (
-            "import sys; from joulebook_api.serve import serve; from joulebook_ledger.settings import load_settings; "
-            "serve(load_settings(), host=sys.argv[1], port=0)"
-        )
-        host = arguments[0] if arguments else "127.0.0.1"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", program, host], env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-c", _PROGRAM, host]
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
-        self.url = ""
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+        self.url = self.wait_for(lambda line: "event=serving url=" in line).partition("url=")[2].split()[0]
+
+    def wait_for(self, is_wanted: Callable[[str], bool]) -> str:
+        """Return the next line that it writes and that is wanted."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
             self.lines.append(line)
-            if "event=serving url=" in line:
-                self.url = line.partition("url=")[2].split()[0]
-                break
+            if is_wanted(line):
+                return line
+        message = "the service ended:\n" + "".join(self.lines)
+        raise AssertionError(message)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code once it has ended."""
-        self._process.send_signal(number)
-        _, rest = self._process.communicate(timeout=WAIT_SECONDS)
-        self.lines.extend(rest.splitlines())
-        return self._process.returncode
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=WAIT_SECONDS)
+        self.lines.append(rest)
+        return self.process.returncode
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -45,7 +45,21 @@ def client(ledger: FakeLedger) -> Iterator[TestClient]:
 @pytest.fixture
 def served(book_url: str) -> Iterator[Served]:
     """Return a fresh book on each engine, whose clock stands still, and a client of a service in front of it."""
-    with closing(LocalLedger(book_url, clock=lambda: NOW_MS)) as book:
-        app = create_app(book, TOKEN, check_ready=lambda: check_ready(book_url))
-        with running(app) as url, closing(HttpLedger(url, TOKEN)) as remote:
+    with serving(book_url) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return one book on SQLite for tests that do not mind what others put into it."""
+    with serving(f"sqlite:///{tmp_path_factory.mktemp('shared')}/book.sqlite") as found:
+        yield found
+
+
+@contextmanager
+def serving(url: str) -> Iterator[Served]:
+    """Yield a fresh book and a client of a service in front of it."""
+    with closing(LocalLedger(url, clock=lambda: NOW_MS)) as book:
+        app = create_app(book, TOKEN, check_ready=lambda: check_ready(url))
+        with running(app) as address, closing(HttpLedger(address, TOKEN)) as remote:
             yield Served(book, remote)
