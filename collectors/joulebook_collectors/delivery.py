@@ -291,10 +291,10 @@ def frames_between(path: str, start: int, end: int) -> tuple[list[Frame], int]:
     Of a finished segment a last line without an end is passed over: nobody will ever write the rest of it.
     """
     try:
-        data = read_file(path, start)
+        data = read_file(path, start, end - start + 1)
     except OSError:
         return [], 0
-    is_last = len(data) == end - start
+    is_last = len(data) <= end - start
     data = data[: end - start]
     frames, _, length = decode_frames(data)
     if is_last and os.path.basename(os.path.dirname(path)) == DONE:

@@ -133,18 +133,18 @@ def is_ours(path: str) -> bool:
     return _known(path) is not None
 
 
-def read_file(path: str, start: int = 0) -> bytes:
-    """Return the bytes of a file from `start` on, without dropping a lock that this process holds on it.
+def read_file(path: str, start: int = 0, most: int = 1 << 62) -> bytes:
+    """Return at most so many bytes of a file from `start` on, without dropping a lock that this process holds on it.
 
     Raises:
         OSError: The file cannot be read.
     """
     known = _known(path)
     if known is not None:
-        return _read_all(known.descriptor, start)
+        return _read_all(known.descriptor, start, most)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     try:
-        return _read_all(descriptor, start)
+        return _read_all(descriptor, start, most)
     finally:
         os.close(descriptor)
 
@@ -177,19 +177,20 @@ def _known(path: str) -> LockedFile | None:
     return _opened.get((status.st_dev, status.st_ino))
 
 
-def _read_all(descriptor: int, start: int) -> bytes:
+def _read_all(descriptor: int, start: int, most: int) -> bytes:
     parts = []
-    while part := _read_at(descriptor, start):
+    while most > 0 and (part := _read_at(descriptor, start, min(most, _READ_BYTES))):
         parts.append(part)
         start += len(part)
+        most -= len(part)
     return b"".join(parts)
 
 
-def _read_at(descriptor: int, start: int) -> bytes:
+def _read_at(descriptor: int, start: int, most: int) -> bytes:
     if hasattr(os, "pread"):
-        return os.pread(descriptor, _READ_BYTES, start)
+        return os.pread(descriptor, most, start)
     os.lseek(descriptor, start, os.SEEK_SET)  # Windows: files of ours are appended to, so a moved position does no harm
-    return os.read(descriptor, _READ_BYTES)
+    return os.read(descriptor, most)
 
 
 def _lock(descriptor: int) -> None:

@@ -117,16 +117,16 @@ class Segment:
         if self._process != os.getpid():
             return
         self._pending += [encode_frame(frame) for frame in frames]
-        if len(self._pending) > MOST_PENDING:
-            self.lost += len(self._pending) - MOST_PENDING
-            del self._pending[:-MOST_PENDING]
         while self._pending and self._busy.acquire(blocking=False):
             try:
                 written = self._write_pending()
             finally:
                 self._busy.release()
             if not written:
-                return
+                break
+        if len(self._pending) > MOST_PENDING:
+            self.lost += len(self._pending) - MOST_PENDING
+            del self._pending[:-MOST_PENDING]
 
     @property
     def name(self) -> str:

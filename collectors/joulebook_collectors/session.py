@@ -13,6 +13,7 @@ from joulebook_collectors.checkpoint import read_checkpoint
 from joulebook_collectors.clock import Clock
 from joulebook_collectors.endings import ENDED, STARTED, move_to_done
 from joulebook_collectors.folders import READER, prepare_boot_folder, write_once
+from joulebook_collectors.guard import harmless
 from joulebook_collectors.identity import boot_id, host_name, machine_id
 from joulebook_collectors.processes import LINUX, process_state, resident_bytes
 from joulebook_collectors.segments import create_segment
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from joulebook_collectors.uploader import Uploader
     from joulebook_ledger.settings import Settings
 
+# Ledgers to which no command of this machine need ever deliver.
+AWAY = ("http://", "https://", "file://")
 END_SECONDS = 2.0
 WAIT_STEP_SECONDS = 0.01
 _MOST_ANCESTORS = 32
@@ -63,7 +67,18 @@ class Session:
         clock: This process's time.
     """
 
-    __slots__ = ("_lock", "_number", "_open", "_segment", "_settings", "_token", "_watcher", "clock", "folder")
+    __slots__ = (
+        "_lock",
+        "_number",
+        "_open",
+        "_segment",
+        "_settings",
+        "_token",
+        "_uploader",
+        "_watcher",
+        "clock",
+        "folder",
+    )
 
     def __init__(self, settings: Settings) -> None:
         """Make the segment and say who we are.
@@ -81,6 +96,7 @@ class Session:
         self._open: list[OpenRun] = []
         self._number = 0
         self._lock = threading.Lock()
+        self._uploader = self._make_uploader()
         self._segment.append({"process": _process_item(settings.proc_root)})
 
     @property
@@ -116,6 +132,8 @@ class Session:
             }  # fmt: skip
             self._segment.append({"runs": [event], "mark": self._mark()})
         self._watcher.begin()
+        if self._uploader is not None:
+            self._uploader.begin()
         return opened
 
     def close(self, opened: OpenRun, status: str, facts: Mapping[str, int | str]) -> None:
@@ -131,7 +149,10 @@ class Session:
             self._segment.append({"runs": [event], "mark": self._mark()})
             is_last = not self._open
         if is_last:
+            was_reading = self._watcher.is_reading
             self._watcher.end(END_SECONDS)
+            if self._uploader is not None and was_reading:
+                self._uploader.flush(self._settings.flush_seconds)
         else:
             self._watcher.announce()
 
@@ -157,6 +178,17 @@ class Session:
         except OSError:
             pass  # the next reader or command does it
         self._segment.close()
+        if self._uploader is not None:
+            self._uploader.flush(self._settings.flush_seconds)
+
+    @harmless(None)
+    def _make_uploader(self) -> Uploader | None:
+        """Return what delivers for us; None where commands do, or where the ledger's address is none."""
+        if not self._settings.ledger.startswith(AWAY):
+            return None
+        from joulebook_collectors.uploader import Uploader
+
+        return Uploader(self._settings, lambda: self._watcher.is_reading)
 
     def _mark(self) -> dict[str, Any]:
         """Return the present state of this process: the runs in force are those in which no other one is nested."""

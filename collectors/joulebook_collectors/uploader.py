@@ -1,0 +1,88 @@
+"""Where no command runs on this machine: the reader delivers by itself, to a service or into a drop-box.
+
+From a daemon thread, once a minute, and when the last run ends for at most `JOULEBOOK_FLUSH_SECONDS`. What it needs is loaded when it is
+made, on the job's own thread: a fork in the middle of an import would leave the child waiting for a lock that nobody holds.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from joulebook_collectors.dropbox import SCHEME, DropBox, folder_of
+from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.recovery import recover_and_deliver
+from joulebook_ledger.core.refusals import JoulebookError
+from joulebook_ledger.settings import read_api_key, without_secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from joulebook_collectors.delivery import Door
+    from joulebook_ledger.settings import Settings
+
+INTERVAL_SECONDS = 60.0
+
+
+class Uploader:
+    """Delivers this machine's spools for one ledger while this process reads for the host."""
+
+    __slots__ = ("_door", "_is_out_of_reach", "_is_reading", "_now", "_settings", "_thread", "_waiting")
+
+    def __init__(self, settings: Settings, is_reading: Callable[[], bool]) -> None:
+        """Load what is needed; nothing is sent before `begin`.
+
+        Raises:
+            JoulebookError: The address of the ledger or its token is none.
+        """
+        self._settings = settings
+        self._is_reading = is_reading
+        self._now = threading.Event()
+        self._waiting: list[threading.Event] = []
+        self._is_out_of_reach = False
+        self._thread: threading.Thread | None = None
+        self._door: Door
+        if settings.ledger.startswith(SCHEME):
+            self._door = DropBox(folder_of(settings.ledger))
+        else:
+            from joulebook_ledger.client import HttpLedger
+
+            self._door = HttpLedger(settings.ledger, read_api_key(settings), patience_seconds=0.0)
+
+    def begin(self) -> None:
+        """Deliver from now on, once a minute."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="joulebook delivery", daemon=True)
+            self._thread.start()
+
+    def flush(self, wait_seconds: float) -> None:
+        """Deliver now, and wait for it, for at most this time; what is not sent then stays in the spool.
+
+        A ledger that was out of reach the last time is not waited for once more.
+        """
+        if wait_seconds <= 0 or self._thread is None or self._is_out_of_reach:
+            return
+        done = threading.Event()
+        self._waiting.append(done)
+        self._now.set()
+        done.wait(wait_seconds)
+
+    def _work(self) -> None:
+        while True:
+            self._now.wait(INTERVAL_SECONDS)
+            self._now.clear()
+            waiting, self._waiting = self._waiting, []
+            if waiting or self._is_reading():
+                self._deliver()
+            for done in waiting:
+                done.set()
+
+    @harmless(None)
+    def _deliver(self) -> None:
+        try:
+            recover_and_deliver(self._settings, self._door)
+        except JoulebookError as error:
+            self._is_out_of_reach = True
+            say_once(f"{without_secret(self._settings.ledger)} cannot be reached ({error}); the spool keeps everything")
+        else:
+            self._is_out_of_reach = False
