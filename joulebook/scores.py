@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LONGEST_NUMBER = 64
+_GREATEST_STEP = 2**63 - 1
 
 
 def score_items(
@@ -28,7 +29,7 @@ def score_items(
     if step is not None:
         number = _whole(step)
         if number is None:
-            say_once(f"step must be a whole number of at least 0, not {step!r}: it is left out")
+            say_once(f"step must be a whole number of at least 0, not {str(step)[:60]!r}: it is left out")
         else:
             shared["step"] = number
     texts = {"split": clean(str(split)), "unit": clean(str(unit))}
@@ -81,5 +82,7 @@ def _direction(name: str, lower_is_better: bool | Iterable[str] | None) -> bool 
 
 def _whole(value: object) -> int | None:
     text = decimal_text(value)
-    number = float(text) if text is not None else -1.0
-    return int(number) if number >= 0 and number.is_integer() else None
+    if text is None or not float(text).is_integer():
+        return None
+    number = int(text) if text.isdecimal() else int(float(text))
+    return number if 0 <= number <= _GREATEST_STEP else None

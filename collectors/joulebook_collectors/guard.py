@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
     F = TypeVar("F")
 
+MOST_SAID = 30
 _said: set[str] = set()
 
 
@@ -42,8 +43,8 @@ def harmless(fallback: F) -> Callable[[Callable[P, R]], Callable[P, R | F]]:
 
 
 def say_once(sentence: str) -> None:
-    """Write one line to stderr, if this process has not said it before; where nobody listens nothing happens."""
-    if sentence not in _said:
+    """Write one line to stderr, if this process has not said it before, nor too much else; where nobody listens nothing happens."""
+    if sentence not in _said and len(_said) < MOST_SAID:
         _said.add(sentence)
         say(sentence)
 
