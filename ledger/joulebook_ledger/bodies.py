@@ -78,7 +78,7 @@ class RunsBody(TypedDict):
 
 
 class ReportBody(TypedDict):
-    """A report of one month or several."""
+    """A report of one month or several; `charged` is the money of the total with its adjustments, where there are any."""
 
     from_month: str
     to_month: str
@@ -92,6 +92,7 @@ class ReportBody(TypedDict):
     rows: list[FootprintRow]
     total: FootprintRow
     adjustments: list[Json]
+    charged: NotRequired[Json]
     machines: list[Json]
     notes: list[str]
 

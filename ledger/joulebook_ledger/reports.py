@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 _TIME = PLACE["time_ms"]
 _UNMETERED = PLACE["unmetered_mj"]
 _ADJUSTED = frozenset({*EXPLAINED, "currency"})
+_CHARGED = frozenset({"cost", "cost_energy", "cost_instance", "currency"})
+_Origin = tuple[int, int, str]
+"""(period, month, cause) of an adjustment"""
 LONGEST_RANGE_YEARS = 50
+ADJUSTED = "adjustments for earlier months are below and in none of the rows above; `charged` is the money with them"
 NOTHING_BOOKED = "nothing is booked in this period: measure something with `joulebook run -- python train.py`, or track() in a script"
 
 
@@ -85,7 +89,8 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
     stand = laid.stand
     total = _row(laid, laid.cells, {run for cell in laid.cells if (run := cell.account) not in RESERVED_ACCOUNTS})
     total["figure"] = name_of_row(query, {})
-    late = _adjustments(rows, laid)
+    late = _late_cells(rows, laid)
+    adjustments = _adjustments(laid, late)
     body: ReportBody = {
         "from_month": month_text(query.from_month),
         "to_month": month_text(query.to_month),
@@ -98,10 +103,13 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
         "booked_until": stand.booked_until,
         "rows": [_told(laid, its) for its in laid.groups],
         "total": total,
-        "adjustments": late,
+        "adjustments": adjustments,
         "machines": _machines(rows, laid),
-        "notes": _notes(rows, laid, late),
+        "notes": _notes(rows, laid, adjustments),
     }
+    if adjustments:
+        whole = laid.lens.footprint([*laid.cells, *(cell for cells in late.values() for cell in cells)])
+        body["charged"] = {name: value for name, value in whole.items() if name in _CHARGED}
     return body
 
 
@@ -181,15 +189,19 @@ def _span_of(laid: Laid, its: Group) -> tuple[int, int]:
     return laid.span
 
 
-def _adjustments(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
-    """Return what was booked in the period for earlier months, by month of origin and cause; the rows above never include it."""
-    if laid.query.basis != "closed":
-        return []
-    groups: defaultdict[tuple[int, int, str], list[Cell]] = defaultdict(list)
-    for late in reads_amounts.adjustments(rows, laid.query.from_month, laid.query.to_month, laid.stand.link):
-        days = days_of_month(late.month)
-        cell = Cell(IDLE, late.source, late.method, days.start, days.stop - 1, late.amounts)
-        groups[late.period, late.month, late.cause].append(cell)
+def _late_cells(rows: Rows, laid: Laid) -> dict[_Origin, list[Cell]]:
+    """Return what was booked in the period for earlier months, by period, month of origin and cause."""
+    groups: defaultdict[_Origin, list[Cell]] = defaultdict(list)
+    if laid.query.basis == "closed":
+        for late in reads_amounts.adjustments(rows, laid.query.from_month, laid.query.to_month, laid.stand.link):
+            days = days_of_month(late.month)
+            cell = Cell(IDLE, late.source, late.method, days.start, days.stop - 1, late.amounts)
+            groups[late.period, late.month, late.cause].append(cell)
+    return groups
+
+
+def _adjustments(laid: Laid, late: Mapping[_Origin, Sequence[Cell]]) -> list[dict[str, Any]]:
+    """Return the same as figures: money, energy, CO2e and water that no row above includes."""
     return [
         {
             "period": month_text(period),
@@ -197,7 +209,7 @@ def _adjustments(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
             "cause": cause,
             **{name: value for name, value in laid.lens.footprint(cells).items() if name in _ADJUSTED},
         }
-        for (period, month, cause), cells in groups.items()
+        for (period, month, cause), cells in late.items()
     ]
 
 
@@ -234,9 +246,10 @@ def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
 
 def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
     """Return what a reader has to know: what is only partly known and the command that completes it, what waits, what was cut."""
+    notes = [ADJUSTED] if late else []
     if not laid.cells:
-        return [NOTHING_BOOKED]
-    notes = [
+        return [*notes, NOTHING_BOOKED]
+    notes += [
         f"{name} is known for {value.share:.1%} of what it is of: {value.reason}"
         for name, value in sums_of(laid.lens.portions(laid.cells)).items()
         if value.is_known and value.share is not None and value.share < 1
@@ -252,6 +265,4 @@ def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
     cut = reads_amounts.overclaimed_hours(rows, sources, hour_of(laid.span[0]), hour_of(laid.span[1] - 1))
     if cut and laid.stand.as_of is None:
         notes.append(f"in {cut} hours runs claimed more than the meter read; their claims were cut to it in proportion")
-    if late:
-        notes.append("adjustments for earlier months are below and in none of the rows above")
     return notes
