@@ -198,16 +198,17 @@ def test_a_bad_question_is_bad_input_on_both_ways(shared: Any, question: Questio
         question(shared.remote)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(told=books(), order=st.randoms(use_true_random=False))
 def test_random_facts_give_the_same_report_over_http(
     told: Deliveries, order: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Shuffled and doubled over HTTP, in order and once in process."""
     folder = tmp_path_factory.mktemp("random")
-    batches = [*told.desk, *told.readers]
-    mixed = [*batches, *batches]
+    # What people enter keeps its order: of two factors the one learnt last holds.
+    mixed = [*told.readers, *told.readers, *told.desk]
     order.shuffle(mixed)
+    batches, mixed = [*told.desk, *told.readers], [*told.desk, *mixed]
     with contextlib.ExitStack() as stack:
         plain, book = (
             stack.enter_context(closing(LocalLedger(f"sqlite:///{folder}/{name}"))) for name in ("plain", "behind")
