@@ -12,6 +12,7 @@ from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import split_by_largest_remainder
 from joulebook_ledger.core.vocabulary import IDLE, LABELS, RESERVED_ACCOUNTS
 from joulebook_ledger.footprints import PLACE
+from joulebook_ledger.settings import SCOPES
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
@@ -123,8 +124,10 @@ def _key(name: str, cell: Cell, runs: Mapping[str, RunFacts], lens: Lens) -> str
         return lens.site(cell) or None
     if cell.account in RESERVED_ACCOUNTS or name == "run":
         return cell.account
-    assert name in LABELS or name.startswith("tag:"), name
+    assert name in {*LABELS, "scope"} or name.startswith("tag:"), name
     run = runs.get(cell.account)
+    if name == "scope":
+        return str(run.facts.get("scope", SCOPES[0])) if run else None
     return run.labels.get(name) or None if run else None
 
 

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GROUPINGS = ("model", "version", "team", "project", "task", "stage", "run", "host", "device", "site", "day", "month")
+GROUPINGS = (
+    "model",
+    "version",
+    "team",
+    "project",
+    "task",
+    "stage",
+    "run",
+    "host",
+    "device",
+    "site",
+    "scope",
+    "day",
+    "month",
+)
 RESOURCES = ("cost", "co2e", "energy", "duration", "params")
 IDLE_RULES = ("separate", "proportional", "uniform")
 BASES = ("closed", "current")

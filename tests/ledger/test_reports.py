@@ -211,3 +211,12 @@ def test_what_no_link_seals_is_in_no_report(keeper):
         before["link"] + 1,
         {"a", "c", "untracked", "idle"},
     )
+
+
+def test_by_scope_a_run_that_bears_activity_only_stands_apart(keeper):
+    """A run says its scope when it starts; who says nothing bears what it holds."""
+    story = three_runs()
+    story.event(run_id("b1"), "joined", NOVEMBER, facts={"scope": "process"})
+    keeper.tell(story.batch())
+    body = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611, by=("scope",)))
+    assert {row["scope"]: row["runs"] for row in body["rows"]} == {"host": 2, "process": 1, "untracked": 0, "idle": 0}
