@@ -30,8 +30,8 @@ from joulebook_ledger.store.tables import METADATA
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
-40 22 0:41 / /home rw shared:1 - nfs4 server:/home rw,vers=4.2
-41 40 0:42 / /home/ada/local rw - xfs /dev/sdb1 rw
+40 22 0:41 / /net rw shared:1 - nfs4 server:/users rw,vers=4.2
+41 40 0:42 / /net/users/local rw - xfs /dev/sdb1 rw
 42 22 0:43 / /mnt/big\\040disk rw - fuse.sshfs ada@host: rw
 43 22 0:44 / /scratch rw - lustre 10.0.0.1@tcp:/fs rw
 """
@@ -48,9 +48,9 @@ def mounts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/home/ada/book.sqlite", "nfs4"),
-        ("/home/ada/local/book.sqlite", "xfs"),
-        ("/homestead/book.sqlite", "ext4"),
+        ("/net/users/book.sqlite", "nfs4"),
+        ("/net/users/local/book.sqlite", "xfs"),
+        ("/network/book.sqlite", "ext4"),
         ("/mnt/big disk/book.sqlite", "fuse.sshfs"),
         ("/scratch/x/y/z.sqlite", "lustre"),
         ("/var/book.sqlite", "ext4"),
@@ -61,7 +61,7 @@ def test_the_file_system_of_a_path_is_that_of_its_innermost_mount(path: str, kin
     assert file_system(Path(path), mounts) == kind
 
 
-@pytest.mark.parametrize("path", ["/home/ada/book.sqlite", "/mnt/big disk/book.sqlite", "/scratch/x/y/z.sqlite"])
+@pytest.mark.parametrize("path", ["/net/users/book.sqlite", "/mnt/big disk/book.sqlite", "/scratch/x/y/z.sqlite"])
 def test_a_book_on_a_network_file_system_is_refused_with_the_way_out(path: str, mounts: Path) -> None:
     """The drop-box is made for that; nothing is created."""
     with pytest.raises(BadInput, match=r"network file system.*JOULEBOOK_LEDGER=file:///"):
