@@ -20,6 +20,7 @@ from joulebook_ledger.figures import Asked, name_of_row, parse_figure
 from joulebook_ledger.footprints import PARTS_OF, PLACE
 from joulebook_ledger.groups import RUNS, Group
 from joulebook_ledger.lens import Lens
+from joulebook_ledger.pending import pending_cells
 from joulebook_ledger.reports import Laid, lay_report
 from joulebook_ledger.runs import find_run
 from joulebook_ledger.store import reads_amounts
@@ -59,9 +60,11 @@ def explain(rows: Rows, figure: str) -> WhyBody:
 def _of_run(rows: Rows, asked: Asked) -> WhyBody:
     run = find_run(rows, asked.run or "")
     lens = Lens(rows)
-    cells = reads_amounts.of_days(rows, 0, _LAST_DAY, account=run)
+    waiting = pending_cells(rows, lens, run)
+    cells = [*reads_amounts.of_days(rows, 0, _LAST_DAY, account=run), *waiting]
+    row = lens.footprint([*reads_amounts.of_accounts(rows, [run]), *waiting])
     teller = _Teller(lens, asked.column, lambda column, day: _hours_of(rows, lens, column, day))
-    return teller.body(f"run:{run}", lens.footprint(reads_amounts.of_accounts(rows, [run])), cells, [])
+    return teller.body(f"run:{run}", row, cells, [])
 
 
 def _of_report(rows: Rows, asked: Asked) -> WhyBody:
@@ -164,7 +167,7 @@ class _Teller:
         return whole, node(text, unit.text(whole), source=source, children=[*factors, *bounded(nodes, unit)])
 
 
-_OTHERWISE = "booked otherwise than the hours say today: a change since waits to be booked, or the month is closed"
+_OTHERWISE = "not of the hours above: it waits to be booked, or the month was closed before they changed"
 
 
 def _hours_of(rows: Rows, lens: Lens, part: str, cells: Sequence[Cell]) -> list[tuple[int, WhyNode]]:

@@ -7,6 +7,7 @@ import pytest
 from books import HOUR, KWH, MINUTE, NOVEMBER, Plan, Story, realistic_batches, run_id
 
 from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.desk import Place, init_batch
 from joulebook_ledger.figures import EXPLAINED, name_of_row, parse_figure
 from joulebook_ledger.queries import ReportQuery, RunsQuery
 
@@ -65,6 +66,7 @@ def test_every_row_of_a_report_can_be_asked_why(filled, idle):
     for row in [*report["rows"], report["total"]]:
         body = filled.ledger.why(f"{row['figure']}#cost")
         assert body["value"] == row["cost"]
+        assert amount(body["tree"]["value"]) == Decimal(body["value"])
         assert_parts_sum(body["tree"])
 
 
@@ -112,8 +114,6 @@ def test_why_follows_a_factor_that_changes_at_noon(keeper):
     story = Story().meter("cpu").run(run, noon - HOUR, noon + HOUR)
     story.reading("cpu", noon - HOUR, noon, KWH, {run: KWH}).reading("cpu", noon, noon + HOUR, KWH, {run: KWH})
     keeper.place()
-    from joulebook_ledger.desk import Place, init_batch
-
     dearer = Place(machine="m1", zone="FR", price_per_kwh="0.40", currency="EUR", valid_from_ms=noon)
     keeper.tell(story.batch(), init_batch(keeper.entry(), dearer))
     body = keeper.ledger.why("last cost")
@@ -163,3 +163,19 @@ def test_names_of_rows_can_hold_any_text():
     name = name_of_row(query, {"team": "a/b,c=d#e?f&g%2F"})
     asked = parse_figure(f"{name}#cost")
     assert (asked.report, asked.keys) == (query, {"team": "a/b,c=d#e?f&g%2F"})
+
+
+def test_why_answers_for_what_show_says_also_before_it_is_booked(keeper):
+    """A dearer price and a further hour have arrived and are not booked: both say 3 EUR, and the parts sum to it."""
+    run = run_id("r")
+    keeper.place()
+    story = Story().meter("cpu").run(run, NOVEMBER, NOVEMBER + 2 * HOUR)
+    keeper.tell(story.reading("cpu", NOVEMBER, NOVEMBER + HOUR, 4 * KWH, {run: 4 * KWH}).batch())
+    keeper.deliver(init_batch(keeper.entry(), Place(machine="m1", zone="FR", price_per_kwh="0.5", currency="EUR")))
+    keeper.deliver(story.reading("cpu", NOVEMBER + HOUR, NOVEMBER + 2 * HOUR, 2 * KWH, {run: 2 * KWH}).batch())
+    body = keeper.ledger.why("last cost")
+    assert body["value"] == keeper.ledger.run("")["footprint"]["cost"] == "3"
+    assert_parts_sum(body["tree"])
+    assert "waits to be booked 1 EUR" in "\n".join(texts(body["tree"])).replace(
+        ", or the month was closed before they changed", ""
+    )
