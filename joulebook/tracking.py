@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from joulebook.labels import labels_of, scope_of
 from joulebook.run import FAILED, FINISHED, Run
 from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.identity import clean
 from joulebook_collectors.joining import join
 from joulebook_collectors.sessions import session_of
 from joulebook_ledger.settings import load_settings
@@ -221,8 +222,8 @@ def _try_open(given: Mapping[str, object], tags: object, scope: object, ledger: 
     if session is None:
         return Run("", labels, settings)
     identity = join(labels, settings, session, _numbers)
-    budget = given.get("budget")
-    facts: dict[str, int | str] = {} if budget is None else {"budget": str(budget)[:200]}
+    budget = clean(str(given.get("budget") or settings.budget))
+    facts: dict[str, int | str] = {"budget": budget} if budget else {}
     host = scope_of(scope, settings.scope)
     if host != "host":
         facts["scope"] = host

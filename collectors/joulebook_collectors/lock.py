@@ -209,7 +209,9 @@ def _unlock(descriptor: int) -> None:
 
 def _lock_byte(descriptor: int, how: str) -> None:
     """Lock or unlock a byte far behind the end: Windows refuses others to read what is locked."""
-    import msvcrt
-
+    try:
+        import msvcrt
+    except ImportError:  # neither the one nor the other
+        raise OSError(errno.ENOSYS, "this system has no locks that we know") from None
     os.lseek(descriptor, 1 << 40, os.SEEK_SET)
     msvcrt.locking(descriptor, getattr(msvcrt, how), 1)  # type: ignore[attr-defined]

@@ -186,7 +186,8 @@ def create_segment(folder: str, name: str) -> Segment:
         OSError: The folder cannot be written.
     """
     path = os.path.join(folder, name + ENDING)
-    new = os.path.join(folder, f".{name}.new")
+    # Windows renames no open file; there the name is seen a moment before the lock.
+    new = path if os.name == "nt" else os.path.join(folder, f".{name}.new")
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     file = adopt(os.open(new, flags, 0o600))
     try:
@@ -194,7 +195,8 @@ def create_segment(folder: str, name: str) -> Segment:
     except OSError:
         pass  # a file system without locks: others tell by the process id whether we live
     try:
-        os.rename(new, path)
+        if new != path:
+            os.rename(new, path)
     except OSError:
         forget(file)
         raise

@@ -30,7 +30,7 @@ _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 _KEYS = (
     "ledger", "home", "spool", "api_key", "api_key_file", "run_id", "sample_seconds", "flush_seconds", "sysfs_root", "proc_root",
-    "disable", "quiet", "machine", "scope", "tags", *LABEL_KEYS,
+    "disable", "quiet", "machine", "scope", "budget", "tags", *LABEL_KEYS,
 )  # fmt: skip
 _TABLE = b"[tool.joulebook"
 
@@ -53,19 +53,20 @@ class Settings:
         quiet: Whether the line at a run's end is left out.
         machine: The machine's configured name; empty for none.
         scope: host (a run bears the static part of what it holds) or process (activity only).
+        budget: What a run may cost, in words; recorded with it.
         labels: Label name (of LABEL_KEYS, or `tag:KEY`) -> value.
         problems: What could not be taken, one sentence each.
     """
 
     __slots__ = (
-        "api_key", "api_key_file", "disable", "flush_seconds", "home", "labels", "ledger", "machine", "problems", "proc_root", "quiet",
+        "api_key", "api_key_file", "budget", "disable", "flush_seconds", "home", "labels", "ledger", "machine", "problems", "proc_root", "quiet",
         "run_id", "sample_seconds", "scope", "spool", "sysfs_root",
     )  # fmt: skip
 
     def __init__(
         self, *, ledger: str, home: str, spool: str = "", api_key: str = "", api_key_file: str = "", run_id: str = "",
         sample_seconds: float = 1.0, flush_seconds: float = 5.0, sysfs_root: str = "/sys", proc_root: str = "/proc",
-        disable: bool = False, quiet: bool = False, machine: str = "", scope: str = "host",
+        disable: bool = False, quiet: bool = False, machine: str = "", scope: str = "host", budget: str = "",
         labels: Mapping[str, str] | None = None, problems: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.ledger = ledger
@@ -82,6 +83,7 @@ class Settings:
         self.quiet = quiet
         self.machine = machine
         self.scope = scope
+        self.budget = budget
         self.labels = dict(labels or {})
         self.problems = problems
 
@@ -129,7 +131,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: str | No
         sample_seconds=take.seconds("sample_seconds", 1.0, 0.05, 60.0), flush_seconds=take.seconds("flush_seconds", 5.0, 0.0, 3600.0),
         sysfs_root=take.text("sysfs_root") or "/sys", proc_root=take.text("proc_root") or "/proc",
         disable=take.switch("disable"), quiet=take.switch("quiet"), machine=take.text("machine"),
-        scope=take.choice("scope", SCOPES), labels=take.labels(), problems=tuple(problems),
+        scope=take.choice("scope", SCOPES), budget=take.text("budget"), labels=take.labels(), problems=tuple(problems),
     )  # fmt: skip
 
 
