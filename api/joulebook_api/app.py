@@ -27,7 +27,7 @@ def create_app(
     token: str,
     *,
     check_ready: Callable[[], None] = lambda: None,
-    run_ended: Callable[[], None] = lambda: None,
+    book_soon: Callable[[], None] = lambda: None,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
     """Return the service in front of a ledger.
@@ -36,7 +36,7 @@ def create_app(
         ledger: The book that is asked.
         token: Secret that every request about the book must carry.
         check_ready: Raises an error of Joulebook while the book is not in reach or of another version.
-        run_ended: Called after a batch that may hold the end of a run; must return at once.
+        book_soon: Called after a batch that may hold the end of a run, or what a person entered; must return at once.
         lifespan: What runs while the service does.
     """
     app = FastAPI(
@@ -47,7 +47,7 @@ def create_app(
     )  # fmt: skip
     app.state.ledger = ledger
     app.state.check_ready = check_ready
-    app.state.run_ended = run_ended
+    app.state.book_soon = book_soon
     for routes in (facts, runs, reports, ranking, checks, documents):
         app.include_router(routes.router)
     handle_problems(app)

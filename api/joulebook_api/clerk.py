@@ -1,4 +1,4 @@
-"""Keeps the books up to date while the service runs: at once, each hour, and soon after a run has ended.
+"""Keeps the books up to date while the service runs: at once, each hour, and soon after a run ended or a person entered something.
 
 The scheduler is only a clock. What has to be booked stands in the book itself, so that nothing is lost with a clerk that was
 stopped, and a pass too many changes nothing. Of several services on one book each has a clerk; the book's own lock lets one of them
@@ -76,7 +76,7 @@ class Clerk:
         self._sealing = Errand("seal", seal, self._executor)
         self._clock = BackgroundScheduler(timezone=datetime.UTC)
 
-    def run_ended(self) -> None:
+    def book_soon(self) -> None:
         """Have the books brought up to date soon; return at once."""
         self._booking.ask()
 

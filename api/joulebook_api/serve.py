@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import ipaddress
 import logging
 import signal
@@ -70,7 +71,7 @@ def serve(
             ledger,
             token,
             check_ready=lambda: check_ready(settings.ledger),
-            run_ended=clerk.run_ended,
+            book_soon=clerk.book_soon,
             lifespan=clerk.at_work,
         )
         server = server_of(app)
@@ -132,10 +133,23 @@ def server_of(app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+class UtcFormatter(logging.Formatter):
+    """Writes the time of a log line in UTC."""
+
+    def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802 - the name that logging calls
+        """Return the time of a record as RFC 3339 in UTC."""
+        return datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds")
+
+
 LOG_SETTINGS: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": UtcFormatter,
+            "format": "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
     "loggers": {
         "joulebook": {"handlers": ["stderr"], "level": "INFO", "propagate": False},

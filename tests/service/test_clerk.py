@@ -96,7 +96,7 @@ def test_the_books_are_brought_up_to_date_at_once_and_after_a_run() -> None:
     clerk = Clerk(work, lambda: None)
     clerk.start()
     work.wait_until_it_began()
-    clerk.run_ended()
+    clerk.book_soon()
     work.go_on.release()
     work.wait_until_it_began()
     work.go_on.release()

@@ -19,8 +19,9 @@ from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.queries import ReportQuery
 
 pytestmark = pytest.mark.processes
-REPORT = ReportQuery(from_month=202611, to_month=202611, by=("run",))
-BATCHES = tuple(realistic_batches(Plan(runs=4, machines=2, start_ms=1_793_491_200_000)))
+NOVEMBER_2024 = 1_730_419_200_000  # these services have this machine's clock, which may be any later one
+REPORT = ReportQuery(from_month=202411, to_month=202411, by=("run",))
+BATCHES = tuple(realistic_batches(Plan(runs=4, machines=2, start_ms=NOVEMBER_2024)))
 
 
 def start(book_url: str, home: Path) -> Service:

@@ -42,15 +42,19 @@ def test_bytes_that_are_no_batch_are_refused_whole(client: TestClient, ledger: F
     assert ledger.delivered == {}
 
 
-def test_the_end_of_a_run_asks_for_a_booking(ledger: FakeLedger) -> None:
-    """Ingest books nothing itself; it only says that there is something to book."""
+ENDED = {"run": "run-1", "event": "e2", "kind": "ended", "status": "finished", "at_ms": 1_796_000_460_000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [({}, 0), ({"runs": [ENDED]}, 1), ({"reader": {"reader": "desk"}, "sites": [{"site": "s", "version": "1"}]}, 1)],
+)
+def test_what_is_looked_for_at_once_is_booked_soon(ledger: FakeLedger, changes: dict[str, Any], asked: int) -> None:
+    """The end of a run and what a person entered; ingest itself books nothing."""
     said: list[str] = []
-    ended = {"run": "run-1", "event": "e2", "kind": "ended", "status": "finished", "at_ms": 1_796_000_460_000}
-    with asked_as_owner(create_app(ledger, TOKEN, run_ended=lambda: said.append("ended"))) as client:
-        deliver(client, batch())
-        assert said == []
-        deliver(client, batch(sequence=2, runs=[ended]))
-    assert said == ["ended"]
+    with asked_as_owner(create_app(ledger, TOKEN, book_soon=lambda: said.append("soon"))) as client:
+        assert deliver(client, batch(**changes)).status_code == 200
+    assert len(said) == asked
     assert ledger.booked == 0
 
 

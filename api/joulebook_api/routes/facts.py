@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
 from joulebook_ledger.answers import AnswerBody, body_of
-from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES, LARGEST_BATCH_ITEMS
+from joulebook_ledger.core.wire import DESK_LISTS, LARGEST_BATCH_BYTES, LARGEST_BATCH_ITEMS
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["facts"])
 _BATCH = {
@@ -17,6 +17,10 @@ _BATCH = {
     "description": f"A batch of core.wire: at most {LARGEST_BATCH_ITEMS} items and {LARGEST_BATCH_BYTES} bytes.",
     "required": ["wire", "sequence", "reader"],
 }
+
+
+# The end of a run, and whatever people enter, are looked for in reports at once.
+_WANTS_BOOKING = (b'"ended"', *(f'"{name}"'.encode() for name in DESK_LISTS))
 
 
 async def _body_of(request: Request) -> bytes:
@@ -37,7 +41,7 @@ def deliver_facts(request: Request, book: Book, body: Annotated[bytes, Depends(_
     answer is 200. Send again only what is `retry_later`.
     """
     answer = book.deliver(body)
-    # A run that ended wants its booking soon. The word may stand elsewhere in a batch: a booking too many changes nothing.
-    if b'"ended"' in body:
-        request.app.state.run_ended()
+    # A word may stand elsewhere in a batch as well: a booking too many changes nothing.
+    if any(word in body for word in _WANTS_BOOKING):
+        request.app.state.book_soon()
     return JSONResponse(body_of(answer))
