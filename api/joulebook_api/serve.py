@@ -74,7 +74,7 @@ def serve(
             book_soon=clerk.book_soon,
             lifespan=clerk.at_work,
         )
-        server = server_of(app)
+        server = server_of(app, LOG_SETTINGS)
         with listening(address, port) as listener:
             _LOG.info("event=serving url=%s ledger=%s token_file=%s", url_of(listener), ledger.name, token_file)
             announce(url_of(listener))
@@ -124,11 +124,16 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
-def server_of(app: FastAPI) -> uvicorn.Server:
-    """Return the HTTP server of an application; the guard logs its requests, without queries."""
+def server_of(app: FastAPI, log_settings: dict[str, Any] | None = None) -> uvicorn.Server:
+    """Return the HTTP server of an application; the guard logs its requests, without queries.
+
+    Args:
+        app: The application.
+        log_settings: How this process writes its log from now on; None leaves it as it is.
+    """
     config = uvicorn.Config(
         app, http="h11", loop="asyncio", ws="none", lifespan="on", access_log=False, server_header=False, proxy_headers=False,
-        log_config=LOG_SETTINGS, timeout_graceful_shutdown=GRACE_SECONDS,
+        log_config=log_settings, timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
     return uvicorn.Server(config)
 

@@ -30,8 +30,8 @@ def start(book_url: str, home: Path) -> Service:
 
 
 def client_of(service: Service, home: Path) -> HttpLedger:
-    """Return a client that knows the service's token from its file."""
-    return HttpLedger(service.url, (home / "token").read_text().strip())
+    """Return a client that knows the service's token from its file, and asks again without waiting."""
+    return HttpLedger(service.url, (home / "token").read_text().strip(), sleep=lambda _: None)
 
 
 def has_booked(line: str) -> bool:
