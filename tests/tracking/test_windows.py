@@ -100,12 +100,13 @@ def test_a_counter_that_was_reset_is_a_gap_and_a_new_beginning() -> None:
 
 
 def test_a_difference_over_the_end_of_an_hour_is_cut_there_by_time() -> None:
-    """The first part lies in its hour, the rest in the next, and together they are the whole."""
-    watched = watch(start_ms=START + HOUR_MS - 1_000)
-    watched.observe(counter(0), START + HOUR_MS - 1_000)
-    watched.observe(counter(3 * 10**6 + 1_000), START + HOUR_MS + 2_000)
+    """What was counted before stays in its hour; only the difference that spans both is cut, and the parts are the whole."""
+    watched = watch(start_ms=START + HOUR_MS - 2_000)
+    watched.observe(counter(0), START + HOUR_MS - 2_000)
+    watched.observe(counter(10 * 10**6), START + HOUR_MS - 1_000)
+    watched.observe(counter(13 * 10**6 + 1_000), START + HOUR_MS + 2_000)
     windows = watched.close(START + HOUR_MS + 2_000)
-    assert [(w["end_ms"] - w["start_ms"], w["energy_mj"]) for w in windows] == [(1_000, 1_000), (2_000, 2_001)]
+    assert [(w["end_ms"] - w["start_ms"], w["energy_mj"]) for w in windows] == [(2_000, 11_000), (2_000, 2_001)]
 
 
 def test_a_successor_goes_on_with_the_window_to_the_last_microjoule() -> None:
