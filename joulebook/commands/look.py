@@ -70,7 +70,6 @@ def list_runs(
     json: Json = False,
 ) -> None:  # fmt: skip
     """List runs, newest first, with energy, cost and CO2e."""
-    refuse_unknown(stage, "stage", STAGES)
     refuse_unknown(status, "status", ("running", *STATUSES))
     labels = labels_of(tag, model=model, version=version, task=task, stage=stage, project=project, team=team)
     if status:

@@ -6,10 +6,10 @@ import json
 import re
 
 import pytest
-from helpers.front_door import FixedLedger, said
+from helpers.front_door import VERIFIED, FixedLedger, said
 
 from joulebook.commands.main import PANELS
-from joulebook_ledger.bodies import RunBody
+from joulebook_ledger.bodies import RunBody, VerifyBody
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.refusals import BadInput, Unavailable
@@ -100,6 +100,7 @@ def test_a_report_is_of_the_months_that_were_named(words: list[str], first: int,
         (["log", "accuracy=1", "--step", "-1"], "--step must be a whole number from 0"),
         (["label", "--model", "m" * 10_000], "has 10000 characters, 200 are allowed"),
         (["label"], "no label to give"),
+        (["label", "--include", "--exclude", "why"], "give one of them"),
         (["label", "--tag", "grid"], "tag 'grid' has no value: write tags as key=value"),
         (["init", "--zone", "Frnace", "--yes"], "zone 'Frnace' does not exist; the nearest are FR (France)"),
         (["init", "--price", "0.25", "--currency", "euro", "--yes"], "is no ISO 4217 code"),
@@ -140,6 +141,19 @@ def test_ctrl_c_ends_a_command_with_130_and_no_complaint() -> None:
             raise KeyboardInterrupt(run)
 
     assert said(["show"], Impatient()) == (130, "", "")
+
+
+def test_a_book_that_does_not_prove_itself_is_exit_code_1() -> None:
+    """The answer is written all the same."""
+
+    class Tampered(FixedLedger):
+        def verify(self) -> VerifyBody:
+            return {**VERIFIED, "ok": False, "checks": [{"name": "links", "ok": False, "detail": "link 3 differs"}]}
+
+    code, out, err = said(["verify"], Tampered())
+    assert (code, err) == (1, "")
+    assert "WRONG  links: link 3 differs" in out
+    assert "does NOT prove itself" in out
 
 
 def test_init_writes_what_is_new_and_nothing_else() -> None:
