@@ -66,7 +66,7 @@ figure says so (`modelled`, 0 % metered, grade C). `joulebook doctor` says what 
 
 How long an answer takes, interpreter start included, on a book of 1,000 runs: 0.15 s of processor time for `show` and `why`,
 0.17 s for `runs`, 0.23 s for `report` and `rank` (medians of seven by `benchmarks/reading_commands.py`, on a shared virtual
-machine of 2 cores; on the wall clock 0.23 to 0.53 s while five others worked there).
+machine of 2 cores; on the wall clock 0.23 to 0.53 s at a load of 5.7).
 
 To measure from inside a script instead, see [the README](../README.md); for real models, `joulebook quickstart`.
 """
