@@ -104,7 +104,7 @@ class Run:
         if not self.is_live or self.session is None:
             say_once("log: no run is open here that is recorded; nothing was logged")
             return
-        at_ms = self.session.clock.now_ms()
+        at_ms = self.session.now_ms()
         items = score_items(
             {**(scores or {}), **more}, step=step, split=split, unit=unit, lower_is_better=lower_is_better
         )
@@ -126,7 +126,7 @@ class Run:
         if self.is_live and self.session is not None:
             from joulebook.counting import add
 
-            now_ms = self.session.clock.now_ms()
+            now_ms = self.session.now_ms()
             add(
                 self._counts, now_ms, requests=requests, tokens_in=tokens_in, tokens_out=tokens_out, latency_s=latency_s
             )
@@ -196,7 +196,7 @@ class Run:
             from joulebook.counting import take
 
             self._numbers += 1
-            item = take(self._counts, self.session.clock.now_ms())
+            item = take(self._counts, self.session.now_ms())
             self.session.record("counts", {"run": self.id, "count": f"{self._prefix}.{self._numbers}", **item})
 
     @harmless(None)
@@ -205,6 +205,8 @@ class Run:
 
         if self.session is None or not self.is_mine:
             return unknown_footprint(self.duration_s)
+        if self.status == RUNNING:
+            self.session.touch()
         return footprint_of(self.id, self.session.folder, self.settings, duration_s=self.duration_s)
 
 

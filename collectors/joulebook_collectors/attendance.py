@@ -39,7 +39,7 @@ class Attendance:
         "_busy_ms",
         "_cursor_us",
         "_folder",
-        "_folder_seen",
+        "_is_first_look",
         "_left",
         "_next_scan_us",
         "_proc_root",
@@ -52,7 +52,7 @@ class Attendance:
         self.tracked: dict[str, Tracked] = {}
         self.gone: list[tuple[str, int]] = []
         self._folder = folder
-        self._folder_seen = 0
+        self._is_first_look = True
         self._proc_root = proc_root
         self._cursor_us = now_us
         self._left: set[str] = set()
@@ -87,11 +87,7 @@ class Attendance:
             states = all_processes(self._proc_root)
             self._next_scan_us = now_us + SCAN_SHARE * (_now_us() - began_us)
         else:
-            for tracked in self.tracked.values():
-                for pid in tracked.work:
-                    state = process_state(pid, self._proc_root)
-                    if state is not None:
-                        states[pid] = state
+            states = self._known_states()
             everywhere = False
         self._bury(states)
         for tracked in self.tracked.values():
@@ -152,25 +148,18 @@ class Attendance:
 
     def _find_segments(self) -> None:
         """Find the segments of processes that came since. Whose owner was gone before we began to look is not tracked."""
-        try:
-            changed = os.stat(self._folder).st_mtime_ns
-        except OSError:
-            return
-        if changed == self._folder_seen:
-            return
-        is_first = not self._folder_seen
-        self._folder_seen = changed
         names = segment_names(self._folder)
         self._left.intersection_update(names)
         for name in names:
             path = os.path.join(self._folder, name)
             if path in self.tracked or name in self._left:
                 continue
-            if is_first and is_held(path) is False:
+            if self._is_first_look and is_held(path) is False:
                 self._left.add(name)
                 self.gone.append((path, 0))
             else:
                 self.tracked[path] = Tracked()
+        self._is_first_look = False
 
     def _new_frames(self, path: str) -> list[Frame]:
         tracked = self.tracked[path]
@@ -219,26 +208,34 @@ class Attendance:
                 before = known.cpu_us + known.waited_us if known else 0
                 _credit(starter, max(0, mark["cpu_us"] + mark["waited_us"] - before), spans)
             return
-        if len(tracked.work) > 1 and mark["waited_us"] > tracked.work[pid].waited_us:
-            self._bury_children_of(tracked)
+        if mark["waited_us"] > tracked.work[pid].waited_us:
+            self._bury(self._known_states(), below=tracked)
         _credit(tracked, tracked.update(pid, mark["cpu_us"], mark["waited_us"], tracked.work[pid].parent), spans)
 
     def _starter_of(self, tracked: Tracked) -> Tracked | None:
         owners = self.owners()
         return next((owners[pid] for pid in tracked.ancestors if pid in owners), None)
 
-    def _bury_children_of(self, tracked: Tracked) -> None:
-        states = {pid: process_state(pid, self._proc_root) for pid in tracked.work if pid != tracked.pid}
-        for pid, state in states.items():
-            if state is None or state.started != tracked.work[pid].started:
-                self._owe(tracked.work.pop(pid))
+    def _known_states(self) -> dict[int, ProcessState]:
+        """Return what the kernel says of every process that belongs to a tracked one."""
+        states = {}
+        for pid in self.owners():
+            state = process_state(pid, self._proc_root)
+            if state is not None:
+                states[pid] = state
+        return states
 
-    def _bury(self, states: dict[int, ProcessState]) -> None:
-        """Take leave of processes that are gone: their parents will show their time as that of children waited for."""
+    def _bury(self, states: dict[int, ProcessState], below: Tracked | None = None) -> None:
+        """Take leave of processes that are gone: their parents will show their time as that of children waited for.
+
+        Only of those that a tracked process was a parent of, where one is given.
+        """
         for path, tracked in list(self.tracked.items()):
-            for pid in list(tracked.work):
+            for pid, work in list(tracked.work.items()):
                 state = states.get(pid)
-                if state is not None and tracked.work[pid].started in {0, state.started}:
+                if state is not None and work.started in {0, state.started}:
+                    continue
+                if below is not None and work.parent not in below.work:
                     continue
                 if pid == tracked.pid and is_held(path):
                     continue  # it lives where this /proc does not show it

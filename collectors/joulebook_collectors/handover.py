@@ -46,19 +46,23 @@ def slow_part(
     )
 
 
-def quick_part(watches: list[Watch], *, is_open: bool, at_us: int, reached_ms: int, closed: list[Frame]) -> Frame:
+def quick_part(
+    watches: list[Watch], *, is_open: bool, at_us: int, windows_us: int, reached_ms: int, closed: list[Frame]
+) -> Frame:
     """Return the part of a checkpoint that changes each second.
 
     Args:
         watches: The meters under watch.
         is_open: Whether windows are open.
         at_us: The present, on the host's monotonic clock.
+        windows_us: When windows ended last, on the same clock: all that was announced before is in them.
         reached_ms: The present, in the reader's time.
         closed: Windows that may not stand in the segment yet.
     """
     return {
         "open": is_open,
         "at_us": at_us,
+        "windows_us": windows_us,
         "reached": reached_ms,
         "closed": closed,
         "watches": [watch.to_json() for watch in watches],

@@ -46,7 +46,7 @@ class Reader:
 
     __slots__ = (
         "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_is_modelled", "_max_gap_ms", "_monotonic_us", "_next_look_ms", "_next_minute_ms",
-        "_reached_ms", "_segment", "_slow", "_watches",
+        "_reached_ms", "_segment", "_slow", "_watches", "_windows_us", "_windows_us",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Reader:
         self._watches: list[Watch] = []
         self._closed: list[Frame] = []
         self._reached_ms = 0
+        self._windows_us = 0
         self._next_minute_ms = 0
         self._next_look_ms = 0
         self._slow = b""
@@ -125,6 +126,7 @@ class Reader:
         self._gpus.look(self._attendance, spans, now_us, at_once=ends)
         self._slow = b""
         if ends:
+            self._windows_us = now_us
             self._close_windows(now_ms)
 
     def end(self) -> None:
@@ -190,7 +192,7 @@ class Reader:
         if not self._slow:
             self._slow = slow_part(self._watches, self._attendance, self._gpus.facts, self._segment.name)
         quick = quick_part(
-            self._watches, is_open=is_open, at_us=self._monotonic_us(), reached_ms=self._reached_ms,
+            self._watches, is_open=is_open, at_us=self._monotonic_us(), windows_us=self._windows_us, reached_ms=self._reached_ms,
             closed=self._closed[-_MOST_CLOSED:],
         )  # fmt: skip
         try:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 # Ledgers to which no command of this machine need ever deliver.
 AWAY = ("http://", "https://", "file://")
 END_SECONDS = 2.0
-WAIT_STEP_SECONDS = 0.01
+WAIT_STEP_SECONDS = 0.005
+TOUCH_US = 5_000_000
+TOUCH_WAIT_SECONDS = 0.3
 _MOST_ANCESTORS = 32
 
 
@@ -64,19 +66,20 @@ class Session:
 
     Attributes:
         folder: The spool folder of this boot.
-        clock: This process's time.
     """
 
     __slots__ = (
+        "_clock",
         "_lock",
+        "_marked_us",
         "_number",
         "_open",
         "_segment",
         "_settings",
         "_token",
+        "_touched_us",
         "_uploader",
         "_watcher",
-        "clock",
         "folder",
     )
 
@@ -89,12 +92,14 @@ class Session:
         self._settings = settings
         self.folder = prepare_boot_folder(settings)
         write_once(os.path.join(self.folder, READER), reader_item(settings))
-        self.clock = Clock()
+        self._clock = Clock()
         self._token = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._segment = create_segment(self.folder, self._token)
         self._watcher = Watcher(self.folder, self._segment, settings)
         self._open: list[OpenRun] = []
         self._number = 0
+        self._marked_us = 0
+        self._touched_us = 0
         self._lock = threading.Lock()
         self._uploader = self._make_uploader()
         self._segment.append({"process": _process_item(settings.proc_root)})
@@ -109,6 +114,11 @@ class Session:
         """The runs that are open here."""
         return tuple(self._open)
 
+    def now_ms(self) -> int:
+        """Return the present, milliseconds since the epoch; it never runs backwards."""
+        self._clock.follow()
+        return self._clock.now_ms()
+
     def open(
         self, run: str, labels: Mapping[str, str], *, parent: OpenRun | None, bears_static: bool, is_joined: bool,
         facts: Mapping[str, int | str],
@@ -116,7 +126,7 @@ class Session:
         """Open a run: from here on the work of this process is its own, and its parent's no more."""
         with self._lock:
             self._number += 1
-            now_ms = self.clock.now_ms()
+            now_ms = self.now_ms()
             opened = OpenRun(
                 run,
                 f"{self._token}.{self._number}",
@@ -131,9 +141,7 @@ class Session:
                 "labels": dict(labels), "facts": dict(facts),
             }  # fmt: skip
             self._segment.append({"runs": [event], "mark": self._mark()})
-        self._watcher.begin()
-        if self._uploader is not None:
-            self._uploader.begin()
+        self._begin_threads()
         return opened
 
     def close(self, opened: OpenRun, status: str, facts: Mapping[str, int | str]) -> None:
@@ -143,7 +151,7 @@ class Session:
                 return
             self._open.remove(opened)
             event = {
-                "run": opened.run, "event": opened.prefix + ENDED, "kind": "ended", "at_ms": self.clock.now_ms(), "status": status,
+                "run": opened.run, "event": opened.prefix + ENDED, "kind": "ended", "at_ms": self.now_ms(), "status": status,
                 "facts": dict(facts),
             }  # fmt: skip
             self._segment.append({"runs": [event], "mark": self._mark()})
@@ -156,13 +164,22 @@ class Session:
         else:
             self._watcher.announce()
 
-    def await_windows(self, wait_seconds: float) -> None:
-        """Wait until the reader, if it is another process, has written its windows up to now, for at most this time."""
+    def touch(self) -> None:
+        """Ask that windows end now, so that what was used so far can be told; not more often than every few seconds."""
         now_us = time.monotonic_ns() // 1000
-        until_us = now_us + int(wait_seconds * 1_000_000)
-        while not self._watcher.is_reading and time.monotonic_ns() // 1000 < until_us:
+        if self._open and now_us - self._touched_us > TOUCH_US:
+            self._touched_us = now_us
+            with self._lock:
+                self._segment.append({"mark": self._mark()})
+            self._watcher.announce()
+            self.await_windows(TOUCH_WAIT_SECONDS)
+
+    def await_windows(self, wait_seconds: float) -> None:
+        """Wait until whoever reads has ended the windows that were open when we asked, for at most this time."""
+        until_us = time.monotonic_ns() // 1000 + int(wait_seconds * 1_000_000)
+        while time.monotonic_ns() // 1000 < until_us:
             checkpoint = read_checkpoint(self.folder)
-            if checkpoint is None or not checkpoint["open"] or checkpoint["at_us"] >= now_us:
+            if checkpoint is None or not checkpoint["open"] or checkpoint["windows_us"] >= self._marked_us:
                 return
             time.sleep(WAIT_STEP_SECONDS)
 
@@ -182,6 +199,13 @@ class Session:
             self._uploader.flush(self._settings.flush_seconds)
 
     @harmless(None)
+    def _begin_threads(self) -> None:
+        """Read and deliver; where no thread can be started any more, what we announced is left to other readers."""
+        self._watcher.begin()
+        if self._uploader is not None:
+            self._uploader.begin()
+
+    @harmless(None)
     def _make_uploader(self) -> Uploader | None:
         """Return what delivers for us; None where commands do, or where the ledger's address is none."""
         if not self._settings.ledger.startswith(AWAY):
@@ -195,8 +219,9 @@ class Session:
         outer = [opened.parent for opened in self._open]
         inner = [opened for opened in self._open if opened not in outer]
         times = os.times()
+        self._marked_us = time.monotonic_ns() // 1000
         mark: dict[str, Any] = {
-            "at_us": time.monotonic_ns() // 1000,
+            "at_us": self._marked_us,
             "cpu_us": time.process_time_ns() // 1000,
             "waited_us": int((times.children_user + times.children_system) * 1_000_000),
             "memory": resident_bytes(os.getpid()) or 0 if LINUX else 0,

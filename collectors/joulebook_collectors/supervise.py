@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.settings import Settings
 
 NOT_FOUND, NOT_EXECUTABLE, SIGNALLED = 127, 126, 128
+CLOSING_WAIT_SECONDS = 0.5
 _PASSED_ON = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH")
 _BY_THE_KERNEL = (
     0x80  # SI_KERNEL: not sent by a process, so the whole foreground group of the terminal got it (sigaction(2))
@@ -64,7 +65,8 @@ def run_command(
         code = _run(argv, environment_of(identity.run, labels), mask)
         session.close(opened, "finished" if code == 0 else "failed", _facts(code))
         if closing is not None and not identity.is_joined:
-            closing(identity.run, session.folder, (session.clock.now_ms() - opened.started_ms) / 1000)
+            session.await_windows(CLOSING_WAIT_SECONDS)
+            closing(identity.run, session.folder, (session.now_ms() - opened.started_ms) / 1000)
         return code
     finally:
         if mask is not None:

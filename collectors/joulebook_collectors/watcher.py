@@ -27,6 +27,23 @@ if TYPE_CHECKING:
 
 LOCK = "lock"
 TDP_CACHE = "tdp"
+ANSWERS_PER_SECOND = 20.0
+
+
+class Patience:
+    """Answers the bell at once, unless it is rung all the time: then so many times a second, and what was announced meanwhile waits."""
+
+    __slots__ = ("_answers", "_seen")
+
+    def __init__(self) -> None:
+        self._answers = ANSWERS_PER_SECOND
+        self._seen = 0.0
+
+    def wait_seconds(self, now: float) -> float:
+        """Return how long to wait before the bell is answered that was rung now, on the monotonic clock."""
+        self._answers = min(ANSWERS_PER_SECOND, self._answers + (now - self._seen) * ANSWERS_PER_SECOND) - 1
+        self._seen = now
+        return 0.0 if self._answers >= 0 else -self._answers / ANSWERS_PER_SECOND
 
 
 class Watcher:
@@ -112,8 +129,11 @@ class Watcher:
             )
             reader.begin(before)
             sample_ms = max(1, int(settings.sample_seconds * 1000))
+            patience = Patience()
             while self._wanted.is_set():
                 rung = bell.wait(reader.seconds_to_next(sample_ms))
+                if rung:
+                    time.sleep(patience.wait_seconds(time.monotonic()))
                 if self._wanted.is_set():
                     reader.tick(rung=rung)
             reader.end()

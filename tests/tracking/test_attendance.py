@@ -169,6 +169,21 @@ def test_a_tracked_process_below_another_takes_its_own_work(crowd: Crowd) -> Non
     assert crowd.work_ms == {OUTER: 200, INNER: 500}
 
 
+def test_a_tracked_process_that_ended_is_not_counted_again_by_whom_waited_for_it(crowd: Crowd) -> None:
+    """Both announced their ends before anybody looked."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.process(11, 10, cpu_ms=200)
+    crowd.mark(11, INNER, cpu_ms=200, ancestors=(10,))
+    crowd.look()
+    crowd.mark(11, cpu_ms=900)
+    crowd.gone(11)
+    crowd.now_us += 1_000
+    crowd.mark(10, cpu_ms=110, waited_ms=920)
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 200 + 10 + 20, INNER: 700}
+
+
 def test_a_pid_used_anew_is_another_process(crowd: Crowd) -> None:
     """The same number with another start: its work is not the run's, and the run's process is gone."""
     crowd.process(10, 1, cpu_ms=100)
