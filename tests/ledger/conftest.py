@@ -43,6 +43,14 @@ class Bookkeeper:
 
 
 @pytest.fixture
+def sqlite_keeper(sqlite_url: str) -> Iterator[Bookkeeper]:
+    """Return a fresh book on SQLite alone, for what no engine has a say in: refusals of questions."""
+    keeper = Bookkeeper(sqlite_url)
+    yield keeper
+    keeper.ledger.close()
+
+
+@pytest.fixture
 def keeper(book_url: str) -> Iterator[Bookkeeper]:
     """Return a fresh book with its keeper, once for each engine."""
     keeper = Bookkeeper(book_url)
