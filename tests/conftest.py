@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,12 +25,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Cut the run off from the user's own Joulebook, and name the folder of its PostgreSQL server."""
     hypothesis.settings.load_profile("long" if config.getoption("--long") else "default")
+    _hear_signals()
     if _is_worker(config):
         return  # a worker of xdist inherits all this from the process that started it
     kept = {postgres.SERVER_URL, "JOULEBOOK_VENV"}
     for name in [name for name in os.environ if name.startswith("JOULEBOOK_") and name not in kept]:
         del os.environ[name]
     os.environ[postgres.RUN_FOLDER] = str(postgres.run_folder(psutil.Process()))
+
+
+def _hear_signals() -> None:
+    """Stop ignoring what a shell told this run to ignore (nohup, `&`): a program started here could not trap it either."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
