@@ -224,3 +224,15 @@ def test_by_scope_a_run_that_bears_activity_only_stands_apart(keeper):
     keeper.tell(story.batch())
     body = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611, by=("scope",)))
     assert {row["scope"]: row["runs"] for row in body["rows"]} == {"host": 2, "process": 1, "untracked": 0, "idle": 0}
+
+
+def test_a_report_says_until_when_everything_is_booked(keeper):
+    """Until what readers say is complete; where a day waits, until its midnight."""
+    story = Story().meter("cpu")
+    keeper.tell(story.reading("cpu", NOVEMBER + 24 * HOUR, NOVEMBER + 25 * HOUR, KWH).batch())
+    query = ReportQuery(from_month=202611, to_month=202611)
+    assert keeper.ledger.report(query)["booked_until"] == "2026-11-02T01:00:00.000Z"
+    keeper.deliver(story.reading("cpu", NOVEMBER + HOUR, NOVEMBER + 2 * HOUR, KWH).batch())
+    waiting = keeper.ledger.report(query)
+    assert waiting["booked_until"] == "2026-11-01T00:00:00.000Z"
+    assert any("more has arrived" in note for note in waiting["notes"])
