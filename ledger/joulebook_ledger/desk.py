@@ -14,7 +14,7 @@ from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site, is_currency
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.core.units import MICRO, PPM, scale_decimal
+from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, PPM, scale_decimal
 from joulebook_ledger.core.vocabulary import RANKS
 from joulebook_ledger.core.wire import DESK, encode_batch, list_of, to_wire
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.facts import Correction, Fact
     from joulebook_ledger.core.resolution import FactorBook
 
-MICROGRAMS_PER_KILOGRAM_AND_GRAM = {"kg": 1_000_000_000, "g": 1_000_000}
+MICROGRAMS_PER_GRAM = 1_000_000
 HOURS_PER_YEAR = 8_760
 DECLARED_SIGMA_PPM = 150_000
 PUE_SIGMA_PPM = 80_000
@@ -223,7 +223,7 @@ class _Maker:
     def grid(self, zone: Zone | None, name: str) -> list[Fact]:
         """Return what the zone's grid emits and drinks."""
         place = self._place
-        grams = MICROGRAMS_PER_KILOGRAM_AND_GRAM["g"]
+        grams = MICROGRAMS_PER_GRAM
         factors: list[Fact] = []
         average = zone.factor() if zone else None
         if place.grid_g_per_kwh:
@@ -267,7 +267,7 @@ class _Maker:
         if place.price_per_hour:
             factors.append(self._price("instance_price", place.machine, place.price_per_hour))
         if place.embodied_kg_per_year:
-            scale = MICROGRAMS_PER_KILOGRAM_AND_GRAM["kg"]
+            scale = MICROGRAMS_PER_KILOGRAM
             per_year = scale_decimal(place.embodied_kg_per_year, scale, "embodied_kg_per_year")
             factors.append(self._made("embodied", place.machine, per_year // HOURS_PER_YEAR, EMBODIED_SIGMA_PPM))
         return factors
