@@ -238,8 +238,9 @@ def test_a_file_that_is_not_whole_yet_waits_and_those_after_it_too(tmp_path: Pat
         )
         box.deliver(batches[-1])
     first = tmp_path / file_name("r", 1, batches[0])
-    first.write_bytes(batches[0][:20])
-    assert ingest_dropbox(str(tmp_path), heard) == 0
+    for content in (batches[0][:20], batches[0].replace(b"s1", b"s9")):
+        first.write_bytes(content)
+        assert ingest_dropbox(str(tmp_path), heard) == 0
     first.write_bytes(batches[0])
     assert ingest_dropbox(str(tmp_path), heard) == 2
 

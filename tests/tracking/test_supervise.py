@@ -11,7 +11,7 @@ import pytest
 from helpers.tracked import Keeper, Place, end_group, ready, wait_until
 
 from joulebook_ledger.core.events import RunEvent, Score
-from joulebook_ledger.core.records import Window
+from joulebook_ledger.core.records import Meter, Use, Window
 
 pytestmark = pytest.mark.processes
 
@@ -157,8 +157,13 @@ def test_what_the_command_leaves_behind_is_still_its_own(place: Place) -> None:
     process.communicate("\n", timeout=60)
     keeper = place.deliver()
     keeper.assert_sound()
-    run = keeper.run_named("command")
-    assert keeper.energy_mj(run) > keeper.read_mj() // 4
+    cpu = next(meter.key for meter in keeper.facts(Meter) if meter.component == "cpu")
+    uses = [use for use in keeper.facts(Use) if use.meter == cpu]
+    active_mj = sum(use.energy_mj - use.static_mj for use in uses if use.run == keeper.run_named("command"))
+    watts = sum(use.energy_mj - use.static_mj for use in uses) / sum(
+        w.end_ms - w.start_ms for w in keeper.facts(Window) if w.meter == cpu
+    )
+    assert active_mj > 0.2 * watts * 1_000
 
 
 def test_a_spool_that_cannot_be_written_changes_nothing_for_the_command(place: Place) -> None:
@@ -172,8 +177,14 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once(place: Place, tmp_path: P
     """The terminal sends it to the whole foreground group: passing it on as well would be a second one."""
     import pty
 
-    counted = "import signal, sys, time\nn = []\nsignal.signal(signal.SIGINT, lambda *a: n.append(1))\nprint('ready', flush=True)\n"
-    counted += "while not n: time.sleep(0.05)\ntime.sleep(0.5)\nopen(sys.argv[1], 'w').write(str(len(n)))"
+    counted = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("ready", flush=True)
+told = [signal.sigwaitinfo([signal.SIGINT])]
+while again := signal.sigtimedwait([signal.SIGINT], 0.5): told.append(again)
+open(sys.argv[1], "w").write(str(len(told)))
+"""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(place.environment)
