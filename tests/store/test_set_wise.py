@@ -5,7 +5,9 @@ from auditor import Auditor
 from helpers.stored_book import StoredBook, shuffled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import books
+from strategies import books, corrections_of
+
+from joulebook_ledger.core.wire import decode_batch
 
 # A database is slow beside Python: fewer examples than of pure functions, on one book that is emptied between them.
 STORED = settings(
@@ -79,6 +81,23 @@ def test_factors_that_come_late_reprice_what_is_booked(stored: StoredBook, deliv
     stored.bring_up_to_date()
     assert stored.booked() == Auditor(deliveries.batches()).balances()
     assert stored.bring_up_to_date().entries == 0
+
+
+@STORED
+@given(st.data())
+def test_what_corrections_void_is_taken_back(stored: StoredBook, data):
+    """Entered after or before the booking, by SQL or by the rule: what is left is what the auditor works out without it."""
+    deliveries = data.draw(books())
+    corrections = data.draw(corrections_of(deliveries))
+    by_rule = data.draw(st.booleans())
+    stored.empty()
+    stored.deliver(*deliveries.desk, *deliveries.readers)
+    if data.draw(st.booleans()):
+        stored.bring_up_to_date(by_rule=not by_rule)
+    for batch in corrections:
+        assert stored.deliver(batch)[0].counts.get("refused", 0) == 0
+    stored.bring_up_to_date(by_rule=by_rule)
+    assert stored.booked() == Auditor([*deliveries.batches(), *map(decode_batch, corrections)]).balances()
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.store import bulk, chain, marks, prices, rates, usage, work
 from joulebook_ledger.store.engine import alone
-from joulebook_ledger.store.neighbours import closed_through
+from joulebook_ledger.store.neighbours import COUNTED, closed_through
 from joulebook_ledger.store.reads import factor_book
 from joulebook_ledger.store.rows import Row, SqlRows, one
 
@@ -81,9 +81,12 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
     rows = SqlRows(connection)
     causes: dict[tuple[str, int], tuple[int, int]] = {}
     seen: list[int] = []
+    checks = {row[0] for row in rows.rows("SELECT meter FROM meter WHERE role <> :counted", counted=COUNTED)}
     for number, scope, name, first_day, last_day, cause, _ in due:
-        if scope == marks.CHAIN:
-            seen.append(number)
+        if scope == marks.CHAIN or (scope == marks.SOURCE and name in checks):
+            seen.append(
+                number
+            )  # a check meter is compared and never booked, also where a correction voids what it said
             continue
         touched = list(marks.expand(rows, scope, name, first_day, last_day))
         kept = touched if wanted is None else [key for key in touched if key in wanted]

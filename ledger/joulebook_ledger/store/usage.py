@@ -103,18 +103,46 @@ def _sum_supplies(connection: Connection) -> None:
     work.weigh(connection, "work_supply")
 
 
+# Hours whose readings (and gaps) are all of one method: there a use's method is known without its window.
+_OF_ONE_METHOD = """
+    SELECT meter, hour, MIN(method) AS method FROM work_supply AS s
+    WHERE NOT EXISTS (SELECT 1 FROM work_void_window AS v WHERE v.meter = s.meter AND v.start_ms / 3600000 = s.hour)
+    GROUP BY meter, hour HAVING MIN(method) = MAX(method)
+"""
+
+
 def _sum_claims(connection: Connection) -> None:
-    sql = f"""
+    """Sum uses by account and by the method of their window; the join with windows, which costs most, only where it decides."""
+    sums = "CAST(SUM(u.energy_mj) AS BIGINT), CAST(SUM(u.static_mj) AS BIGINT), CAST(SUM(u.time_ms) AS BIGINT)"
+    hour = f"u.start_ms / {MILLISECONDS_PER_HOUR}"
+    plain = f"""
         INSERT INTO work_claim
-        SELECT u.meter, u.start_ms / {MILLISECONDS_PER_HOUR}, {_METHOD}, u.run,
-               CAST(SUM(u.energy_mj) AS BIGINT), CAST(SUM(u.static_mj) AS BIGINT), CAST(SUM(u.time_ms) AS BIGINT)
-        FROM work_day AS d CROSS JOIN meter_use AS u CROSS JOIN meter_window AS w
-        WHERE {_within_days("u")} AND w.meter = u.meter AND w.start_ms = u.start_ms AND w.reader = u.reader
-          AND w.start_ms >= {{first}} AND w.start_ms < {{end}} AND {_VALID_WINDOW} AND {_VALID_USE}
+        SELECT claimed.meter, claimed.hour, one.method, claimed.run, claimed.energy_mj, claimed.held_mj, claimed.time_ms FROM (
+            SELECT u.meter, {hour} AS hour, u.run, CAST(SUM(u.energy_mj) AS BIGINT) AS energy_mj,
+                   CAST(SUM(u.static_mj) AS BIGINT) AS held_mj, CAST(SUM(u.time_ms) AS BIGINT) AS time_ms
+            FROM work_day AS d CROSS JOIN meter_use AS u WHERE {_within_days("u")} AND {_VALID_USE} GROUP BY 1, 2, 3
+        ) AS claimed JOIN ({_OF_ONE_METHOD}) AS one ON one.meter = claimed.meter AND one.hour = claimed.hour
+    """
+    mixed = f"""
+        INSERT INTO work_claim
+        SELECT u.meter, {hour}, {_METHOD}, u.run, {sums}
+        FROM (SELECT meter, hour FROM work_supply EXCEPT SELECT meter, hour FROM ({_OF_ONE_METHOD}) AS one) AS h
+        CROSS JOIN meter_use AS u CROSS JOIN meter_window AS w
+        WHERE {_within_hour("u")} AND {_within_hour("w")} AND w.start_ms = u.start_ms AND w.reader = u.reader
+          AND {_VALID_WINDOW} AND {_VALID_USE}
         GROUP BY 1, 2, 3, 4
     """
-    work.run(connection, _with_bounds(connection, sql))
+    work.run(connection, _with_bounds(connection, plain))
+    work.run(connection, mixed)
     work.weigh(connection, "work_claim")
+
+
+def _within_hour(alias: str) -> str:
+    """Return the condition that a window or use falls into an hour h."""
+    return (
+        f"{alias}.meter = h.meter AND {alias}.start_ms >= h.hour * {MILLISECONDS_PER_HOUR}"
+        f" AND {alias}.start_ms < (h.hour + 1) * {MILLISECONDS_PER_HOUR}"
+    )
 
 
 _CLAIMED = """
@@ -194,16 +222,15 @@ def _lay_by_rule(connection: Connection) -> None:
 
 def _hours_by_rule(connection: Connection) -> Iterator[tuple[tuple[str, int], list[ReaderWindows]]]:
     rows = SqlRows(connection)
-    within = f"{{0}}.meter = h.meter AND {{0}}.start_ms >= h.hour * {MILLISECONDS_PER_HOUR} AND {{0}}.start_ms < (h.hour + 1) * {MILLISECONDS_PER_HOUR}"
     windows = rows.rows(f"""
         SELECT h.meter, h.hour, r.rank, w.reader, w.start_ms, w.end_ms, w.energy_mj, w.method, w.reason, w.estimate_mj
         FROM work_rule_hour AS h CROSS JOIN meter_window AS w JOIN reader AS r ON r.reader = w.reader
-        WHERE {within.format("w")} AND {_VALID_WINDOW} ORDER BY h.meter, h.hour
+        WHERE {_within_hour("w")} AND {_VALID_WINDOW} ORDER BY h.meter, h.hour
     """)
     uses: dict[Row, list[Use]] = defaultdict(list)
     for meter, reader, start, *of_use in rows.rows(f"""
         SELECT u.meter, u.reader, u.start_ms, u.run, u.energy_mj, u.static_mj, u.time_ms, u.active_ms, u.method
-        FROM work_rule_hour AS h CROSS JOIN meter_use AS u WHERE {within.format("u")} AND {_VALID_USE}
+        FROM work_rule_hour AS h CROSS JOIN meter_use AS u WHERE {_within_hour("u")} AND {_VALID_USE}
     """):
         run, energy, static, time, active, method = of_use
         use = Use(
