@@ -7,6 +7,8 @@ code names them, in `store.tables_*`.
 
 from __future__ import annotations
 
+import sqlite3
+
 import sqlalchemy
 
 from alembic import op
@@ -19,6 +21,8 @@ depends_on = None
 
 NUMBER = sqlalchemy.BigInteger().with_variant(sqlalchemy.Integer(), "sqlite")
 WORDS = sqlalchemy.Text().with_variant(sqlalchemy.Text(collation="C"), "postgresql")
+# A strict table takes no float for an integer. SQLite 3.37 brought them; an older one, as of RHEL 9, makes the book without.
+STRICT = sqlite3.sqlite_version_info >= (3, 37)
 
 AMOUNTS = (
     " energy_it_mj# energy_facility_mj# held_mj# unmetered_mj# time_ms# metered_ms# cost_energy# cost_instance#"
@@ -126,7 +130,7 @@ def make_table(name: str, written: str, *, gives_numbers: bool, has_rowid: bool)
             sqlalchemy.ForeignKeyConstraint(["link"], ["link.sequence"], deferrable=True, initially="DEFERRED")
         )
     options = {"postgresql_partition_by": "RANGE (start_ms)"} if name in PARTITIONED_BY_DAY else {}
-    op.create_table(name, *columns, *constraints, sqlite_strict=True, sqlite_with_rowid=has_rowid, **options)
+    op.create_table(name, *columns, *constraints, sqlite_strict=STRICT, sqlite_with_rowid=has_rowid, **options)
     for index, *indexed in INDEXES.get(name, ()):
         op.create_index(index, name, indexed)
 

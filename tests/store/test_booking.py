@@ -98,6 +98,20 @@ def test_a_use_taken_back_goes_to_idle(stored: StoredBook) -> None:
     assert energy(stored) == 3_600_000
 
 
+def test_a_check_meter_is_not_booked_by_a_correction_either(stored: StoredBook) -> None:
+    """It is compared and never booked; what a correction voids of it changes no balance."""
+    check = Meter(device="b1", domain="psu", component="node_rest", role="check", max_power_mw=1_000_000)
+    windows = [
+        Window(meter=check.key, start_ms=NOVEMBER + n, end_ms=NOVEMBER + n + 1, energy_mj=5, method="counter")
+        for n in range(2)
+    ]
+    stored.deliver(batch_of(Reader(reader="r1", machine="m1"), 1, [check, *windows]))
+    key = f'["{check.key}","r1",{NOVEMBER}]'
+    stored.deliver(entered(1, Correction(table="meter_window", key=key, reason="a test load", author="ada")))
+    assert stored.bring_up_to_date().entries == 0
+    assert (stored.booked(), stored.count("usage"), stored.count("due")) == ({}, 0, 0)
+
+
 def test_of_several_causes_the_last_in_order_is_named(stored: StoredBook) -> None:
     """first, late, correction, factor, bill, allocation, restatement."""
     stored.deliver(told())

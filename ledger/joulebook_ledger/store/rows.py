@@ -149,6 +149,7 @@ def _read_sqlite(url: str) -> Iterator[Rows]:
             f"file:{quote(path)}?mode=rw", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
+            connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
             connection.execute("SELECT 1 FROM sqlite_master")  # the snapshot is of now, not of the first question
             yield SqliteRows(connection)
