@@ -17,6 +17,7 @@ from joulebook_collectors.tracked import Tracked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from joulebook_collectors.processes import ProcessState
@@ -67,8 +68,18 @@ class Attendance:
         return {run for tracked in self.tracked.values() for run in tracked.runs}
 
     def advance(self, now_us: int, spans: list[Span]) -> bool:
-        """Read what was announced, count the time up to now in the open spans, and tell whether runs started or ended."""
+        """Read what was announced, count the time up to now in the open spans, and tell whether runs started or ended.
+
+        What the children of a process did before its runs changed belongs to the runs that were in force until then: so they are
+        looked at first.
+        """
         marks = [(mark["at_us"], tracked, mark) for tracked, mark in self._listen()]
+        if marks:
+            announced = [tracked for _, tracked, _ in marks]
+            for _, tracked, mark in marks:
+                if tracked.pid not in tracked.work:
+                    self._begin(tracked, mark)
+            self.look(now_us, spans, everywhere=True, but=announced)
         for at_us, tracked, mark in sorted(marks, key=lambda entry: entry[0]):
             self._pass_time(min(at_us, now_us), spans)
             self._work_until(tracked, mark, spans)
@@ -76,12 +87,12 @@ class Attendance:
         self._pass_time(now_us, spans)
         return bool(marks)
 
-    def look(self, now_us: int, spans: list[Span], *, everywhere: bool) -> None:
+    def look(self, now_us: int, spans: list[Span], *, everywhere: bool, but: Sequence[Tracked] = ()) -> None:
         """Look at the processes of all tracked ones; with `everywhere` also for new ones, at all of the host.
 
-        What they did goes to the runs in force; what the host did as a whole is noted beside.
+        What they did goes to the runs in force; what the host did as a whole is noted beside. Those of `but` have said themselves
+        what they did, and are looked at through their children only.
         """
-        states: dict[int, ProcessState] = {}
         if everywhere and now_us >= self._next_scan_us:
             began_us = _now_us()
             states = all_processes(self._proc_root)
@@ -89,18 +100,17 @@ class Attendance:
         else:
             states = self._known_states()
             everywhere = False
-        self._bury(states)
+        self._bury(states, but=but)
         for tracked in self.tracked.values():
             for pid in tracked.work:
                 state = states.get(pid)
-                if state is not None:
+                if state is not None and not (pid == tracked.pid and tracked in but):
                     credit = tracked.update(pid, state.cpu_ms * 1000, state.waited_ms * 1000, state.parent)
                     _credit(tracked, credit, spans)
+            tracked.seen_us = now_us
         if everywhere:
             self._adopt(states, spans)
             self._weigh()
-        for tracked in self.tracked.values():
-            tracked.seen_us = now_us
         self._look_at_host(spans)
 
     def owners(self) -> dict[int, Tracked]:
@@ -194,23 +204,26 @@ class Attendance:
                 span.apart += [run for run in tracked.apart if run not in span.apart]
                 span.side_by_side = span.side_by_side or tracked.is_side_by_side
 
-    def _work_until(self, tracked: Tracked, mark: dict[str, Any], spans: list[Span]) -> None:
-        """Give a process's CPU time up to its mark to the runs that were in force until then.
+    def _begin(self, tracked: Tracked, mark: dict[str, Any]) -> None:
+        """Count a process's own work from its first mark on; before it, its work was that of the tracked process that started it."""
+        starter = self._starter_of(tracked)
+        known = starter.work.pop(tracked.pid, None) if starter else None
+        before = known.cpu_us + known.waited_us if known else 0
+        tracked.begin(mark["cpu_us"], mark["waited_us"])
+        tracked.before_us = max(0, mark["cpu_us"] + mark["waited_us"] - before)
 
-        What a process did before it was tracked belongs to the tracked process that started it, if there is one.
-        """
-        pid = tracked.pid
-        if pid not in tracked.work:
-            starter = self._starter_of(tracked)
-            known = starter.work.pop(pid, None) if starter else None
-            tracked.begin(mark["cpu_us"], mark["waited_us"])
-            if starter:
-                before = known.cpu_us + known.waited_us if known else 0
-                _credit(starter, max(0, mark["cpu_us"] + mark["waited_us"] - before), spans)
+    def _work_until(self, tracked: Tracked, mark: dict[str, Any], spans: list[Span]) -> None:
+        """Give a process's CPU time up to its mark to the runs that were in force until then."""
+        starter = self._starter_of(tracked) if tracked.before_us else None
+        if starter is not None:
+            _credit(starter, tracked.before_us, spans)
+        tracked.before_us = 0
+        work = tracked.work.get(tracked.pid)
+        if work is None:
             return
-        if mark["waited_us"] > tracked.work[pid].waited_us:
+        if mark["waited_us"] > work.waited_us:
             self._bury(self._known_states(), below=tracked)
-        _credit(tracked, tracked.update(pid, mark["cpu_us"], mark["waited_us"], tracked.work[pid].parent), spans)
+        _credit(tracked, tracked.update(tracked.pid, mark["cpu_us"], mark["waited_us"], work.parent), spans)
 
     def _starter_of(self, tracked: Tracked) -> Tracked | None:
         owners = self.owners()
@@ -225,10 +238,12 @@ class Attendance:
                 states[pid] = state
         return states
 
-    def _bury(self, states: dict[int, ProcessState], below: Tracked | None = None) -> None:
+    def _bury(
+        self, states: dict[int, ProcessState], *, below: Tracked | None = None, but: Sequence[Tracked] = ()
+    ) -> None:
         """Take leave of processes that are gone: their parents will show their time as that of children waited for.
 
-        Only of those that a tracked process was a parent of, where one is given.
+        Only of those that `below` was a parent of, where it is given; and of none of `but`, who are yet to be heard.
         """
         for path, tracked in list(self.tracked.items()):
             for pid, work in list(tracked.work.items()):
@@ -236,6 +251,8 @@ class Attendance:
                 if state is not None and work.started in {0, state.started}:
                     continue
                 if below is not None and work.parent not in below.work:
+                    continue
+                if pid == tracked.pid and tracked in but:
                     continue
                 if pid == tracked.pid and is_held(path):
                     continue  # it lives where this /proc does not show it

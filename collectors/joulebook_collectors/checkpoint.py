@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAME = "checkpoint"
 _FILES = 2
 # Of what `handover` writes; what another version of us left in another form is not read.
-FORM = 3
+FORM = 4
 _MOST_BYTES = 64 << 20
 
 

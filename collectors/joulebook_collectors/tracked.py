@@ -41,6 +41,7 @@ class Tracked:
         pid: Its id.
         started: When it started, as `ProcessState` says; 0 where it could not tell.
         ancestors: Its parent, the parent of that, and so on.
+        before_us: CPU time before its first mark, which belongs to whoever started it, until that was noted.
         offset: How far its segment was read.
         runs: Runs in force in it.
         apart: Those of them that bear no static part.
@@ -54,7 +55,7 @@ class Tracked:
     """
 
     __slots__ = (
-        "ancestors", "apart", "devices", "is_new", "is_side_by_side", "memory_bytes", "offset", "pid", "runs", "seen_us", "started", "visible",
+        "ancestors", "apart", "before_us", "devices", "is_new", "is_side_by_side", "memory_bytes", "offset", "pid", "runs", "seen_us", "started", "visible",
         "work",
     )  # fmt: skip
 
@@ -62,6 +63,7 @@ class Tracked:
         self.pid = 0
         self.started = 0
         self.ancestors: list[int] = []
+        self.before_us = 0
         self.offset = 0
         self.runs: list[str] = []
         self.apart: list[str] = []

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LOCK = "lock"
 TDP_CACHE = "tdp"
 ANSWERS_PER_SECOND = 20.0
+BASELINE_SECONDS = 0.25
 
 
 class Patience:
@@ -49,7 +50,19 @@ class Patience:
 class Watcher:
     """Waits for the lock of one spool folder while runs are open in this process."""
 
-    __slots__ = ("_bell", "_folder", "_found", "_idle", "_lock", "_segment", "_settings", "_thread", "_wanted")
+    __slots__ = (
+        "_bell",
+        "_folder",
+        "_found",
+        "_idle",
+        "_lock",
+        "_segment",
+        "_queued",
+        "_ready",
+        "_settings",
+        "_thread",
+        "_wanted",
+    )
 
     def __init__(self, folder: str, segment: Segment, settings: Settings) -> None:
         """Open the lock.
@@ -65,6 +78,8 @@ class Watcher:
         self._bell: Bell | None = None
         self._wanted = threading.Event()
         self._idle = threading.Event()
+        self._ready = threading.Event()
+        self._queued = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -73,12 +88,19 @@ class Watcher:
         return self._lock.held
 
     def begin(self) -> None:
-        """A run was opened: read, or wait for the lock to read; whoever reads already is told of the run."""
+        """A run was opened: read, or wait for the lock to read; whoever reads already is told of the run.
+
+        If we are to read, this returns once the meters were read for the first time, or after a moment at the most: a job that holds
+        the interpreter from its first line on would else be over before anybody looked.
+        """
+        if not self._wanted.is_set() and not self._queued:
+            self._ready.clear()
         self._wanted.set()
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._wait_and_read, name="joulebook", daemon=True)
             self._thread.start()
         self.announce()
+        self._ready.wait(BASELINE_SECONDS)
 
     def announce(self) -> None:
         """Tell the reader, here or elsewhere, that a run started or ended."""
@@ -100,13 +122,23 @@ class Watcher:
     def _wait_and_read(self) -> None:
         while True:
             self._wanted.wait()
-            self._lock.take()
+            self._take_lock()
             try:
                 if self._wanted.is_set():
                     self._read()
             finally:
                 self._lock.give()
+                self._ready.set()
                 self._idle.set()
+
+    def _take_lock(self) -> None:
+        """Wait for the lock; if another process holds it, nobody here need wait for a first reading."""
+        if self._lock.try_take():
+            return
+        self._queued = True
+        self._ready.set()
+        self._lock.take()
+        self._queued = False
 
     def _read(self) -> None:
         settings = self._settings
@@ -128,6 +160,7 @@ class Watcher:
                 sample_seconds=settings.sample_seconds,
             )
             reader.begin(before)
+            self._ready.set()
             sample_ms = max(1, int(settings.sample_seconds * 1000))
             patience = Patience()
             while self._wanted.is_set():

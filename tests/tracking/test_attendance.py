@@ -184,6 +184,19 @@ def test_a_tracked_process_that_ended_is_not_counted_again_by_whom_waited_for_it
     assert crowd.work_ms == {OUTER: 200 + 10 + 20, INNER: 700}
 
 
+def test_what_a_living_child_did_before_the_run_ended_is_the_runs(crowd: Crowd) -> None:
+    """It goes on afterwards, and that is nobody's."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.look()
+    crowd.process(11, 10, cpu_ms=300)
+    crowd.mark(10, cpu_ms=110)
+    crowd.look()
+    crowd.process(11, 10, cpu_ms=900)
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 310}
+
+
 def test_a_pid_used_anew_is_another_process(crowd: Crowd) -> None:
     """The same number with another start: its work is not the run's, and the run's process is gone."""
     crowd.process(10, 1, cpu_ms=100)
