@@ -185,6 +185,23 @@ def test_runs_side_by_side_in_threads_share_equally(place: Place) -> None:
     assert min(one, two) > 0.6 * max(one, two)
 
 
+def test_a_job_that_holds_the_interpreter_from_its_first_line_on_is_measured_from_there(place: Place) -> None:
+    """The meters are read before the body begins, not when it first lets another thread run."""
+    program = """
+    import joulebook
+    with joulebook.track(model="greedy"):
+        sum(range(20_000_000))
+    """
+    assert place.run(program).stderr == ""
+    keeper = place.deliver()
+    keeper.assert_sound()
+    run = keeper.run_named("greedy")
+    start, end = (event.at_ms for event in sorted(keeper.facts(RunEvent), key=lambda event: event.at_ms))
+    hours = [usage for (meter, _), usage in keeper.usage().items() if "/time~" in meter]
+    watched_ms = sum(row.time_ms for usage in hours for row in usage.rows if row.account == run)
+    assert watched_ms > 0.8 * (end - start) > 0
+
+
 def test_a_forked_child_neither_hangs_nor_counts_twice_and_tracks_afresh(place: Place) -> None:
     """It leaves the `with` of its parent without a word; its own track() is a run of its own."""
     program = """
