@@ -330,6 +330,15 @@ def _import_pynvml() -> Any:
     return pynvml
 
 
+def load_library() -> None:
+    """Import pynvml now, if a driver is here, for a meter that is found later in another thread.
+
+    To be called on the job's own thread: a fork in the middle of an import leaves the child with a lock that nobody will ever free.
+    """
+    if not why_no_driver():
+        _answer(_import_pynvml)
+
+
 def why_no_driver(root: str = "/") -> str:
     """Return why NVML need not be tried here, or nothing where a driver and its library are found."""
     if os.name == "nt":

@@ -17,6 +17,7 @@ from joulebook_collectors.guard import harmless
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.lock import open_once
 from joulebook_collectors.meters import find_meters
+from joulebook_collectors.nvml import load_library
 from joulebook_collectors.reader import Reader
 
 TYPE_CHECKING = False
@@ -97,6 +98,7 @@ class Watcher:
             self._ready.clear()
         self._wanted.set()
         if self._thread is None or not self._thread.is_alive():
+            load_library()
             self._thread = threading.Thread(target=self._wait_and_read, name="joulebook", daemon=True)
             self._thread.start()
         self.announce()
