@@ -36,7 +36,7 @@ _numbers: dict[tuple[str, ...], int] = {}
 class Track:
     """One `track(...)`: enter it, decorate with it, or both, as often as wanted; each time is a run of its own."""
 
-    __slots__ = ("_given", "_ledger", "_runs", "_scope", "_tags", "_tokens")
+    __slots__ = ("_given", "_ledger", "_runs", "_scope", "_tags")
 
     def __init__(self, given: Mapping[str, object], *, tags: object, scope: object, ledger: object) -> None:
         self._given = given
@@ -213,10 +213,10 @@ def _open_run(given: Mapping[str, object], tags: object, scope: object, ledger: 
 @harmless(None)
 def _try_open(given: Mapping[str, object], tags: object, scope: object, ledger: object) -> Run | None:
     settings = load_settings()
-    for problem in settings.problems:
-        say_once(problem)
     if ledger is not None:
         settings = load_settings({**os.environ, "JOULEBOOK_LEDGER": str(ledger)})
+    for problem in settings.problems:
+        say_once(problem)
     labels = labels_of(given, tags, settings.labels)
     session = _session_of(settings)
     if session is None:

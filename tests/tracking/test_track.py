@@ -264,6 +264,48 @@ def test_start_and_stop_need_no_with_and_the_end_of_the_process_ends_what_was_st
     assert keeper.statuses[keeper.run_named("broken")] == ["failed"]
 
 
+def test_a_cell_of_a_notebook_is_a_run(place: Place) -> None:
+    """%load_ext joulebook, then %%track: the cell's error is the notebook's."""
+    program = """
+    import joulebook
+    class Result:
+        error = None
+        def raise_error(self):
+            if self.error: raise self.error
+    class Shell:
+        def register_magic_function(self, function, magic_kind, magic_name):
+            assert (magic_kind, magic_name) == ("cell", "track")
+            self.magic = function
+        def run_cell(self, cell):
+            result = Result()
+            try: exec(cell)
+            except Exception as error: result.error = error
+            return result
+    shell = Shell()
+    joulebook.load_ipython_extension(shell)
+    run = shell.magic("model=cell task='two words'", "joulebook.log(accuracy=0.5)")
+    print(run.labels, run.status)
+    try: shell.magic("model=broken", "1 / 0")
+    except ZeroDivisionError: print("theirs")
+    """
+    done = place.run(program)
+    assert (done.stderr, done.stdout) == ("", "{'model': 'cell', 'task': 'two words'} finished\ntheirs\n")
+    keeper = place.deliver()
+    assert keeper.statuses[keeper.run_named("broken")] == ["failed"]
+
+
+def test_a_run_can_be_asked_what_it_cost_so_far(place: Place) -> None:
+    """In the middle of it, without waiting for the end of a minute."""
+    program = """
+    import joulebook, time
+    with joulebook.track(model="m") as run:
+        time.sleep(0.3)
+        print(run.footprint.energy_kwh > 0, run.footprint.provisional)
+    """
+    done = place.run(program)
+    assert (done.stderr, done.stdout) == ("", "True True\n")
+
+
 def test_bad_input_is_said_once_and_the_rest_is_kept(place: Place) -> None:
     """An unknown stage, a score that is no number, a name of 10 kB, a setting that is none: the job goes on."""
     program = """
