@@ -42,15 +42,14 @@ _MATERIALIZED_SINCE = (3, 35)
 def price(connection: Connection) -> None:
     """Fill `work_target` and `work_leg` from `usage`, for what stands in `work_day`."""
     once = _once(connection)
+    # The day is said twice: as a range for the index, where few are booked, and as an equality to hash by, where many are.
     source = """
-        work_day AS d CROSS JOIN usage AS u JOIN meter AS m ON m.meter = d.source
-        JOIN placed AS p ON p.source = d.source AND p.day = d.day
-        JOIN work_class AS c ON c.component = m.component AND c.boundary = m.boundary AND c.machine = p.machine
-        WHERE u.meter = d.source AND u.hour >= d.day * 24 AND u.hour < d.day * 24 + 24
+        work_source AS d CROSS JOIN usage AS u
+        WHERE u.meter = d.source AND u.hour >= d.day * 24 AND u.hour < d.day * 24 + 24 AND u.hour / 24 = d.day
     """
     metered = f"CASE WHEN u.method = '{NO_METHOD}' THEN 0 ELSE u.time_ms END"
     parts = f"""
-        SELECT d.source, d.day, u.hour, c.class, u.account, u.method, {work.place_of("u.account")} AS place,
+        SELECT d.source, d.day, u.hour, d.class, u.account, u.method, {work.place_of("u.account")} AS place,
                u.held_mj, u.unmetered_mj, u.time_ms, {metered} AS metered_ms,
                CAST(SUM(u.energy_mj) OVER line AS BIGINT) AS e, CAST(SUM(u.time_ms) OVER line AS BIGINT) AS t
         FROM {source}
@@ -58,10 +57,10 @@ def price(connection: Connection) -> None:
                         ROWS UNBOUNDED PRECEDING)
     """
     wholes = f"""
-        SELECT d.source, d.day, u.hour, c.class, CAST(SUM(u.held_mj) AS BIGINT) AS held_mj,
+        SELECT d.source, d.day, u.hour, d.class, CAST(SUM(u.held_mj) AS BIGINT) AS held_mj,
                CAST(SUM(u.unmetered_mj) AS BIGINT) AS unmetered_mj, CAST(SUM(u.time_ms) AS BIGINT) AS time_ms,
                CAST(SUM({metered}) AS BIGINT) AS metered_ms, CAST(SUM(u.energy_mj) AS BIGINT) AS e, CAST(SUM(u.time_ms) AS BIGINT) AS t
-        FROM {source} GROUP BY d.source, d.day, u.hour, c.class
+        FROM {source} GROUP BY d.source, d.day, u.hour, d.class
     """
     line = "PARTITION BY source, hour ORDER BY place, account, method"
     steps = ", ".join(f"{column} - LAG({column}, 1, CAST(0 AS BIGINT)) OVER line AS {column}" for column in PRICED)

@@ -19,7 +19,7 @@ Stretch = tuple[int, int, Rates]
 
 
 def fill(connection: Connection, factors: FactorBook) -> None:
-    """Fill `work_class` and `work_rate` for what stands in `work_day`.
+    """Fill `work_class`, `work_source` and `work_rate` for what stands in `work_day`.
 
     Meters of one component and boundary on machines that nothing tells apart are one class; so are hours between two changes.
     """
@@ -38,6 +38,13 @@ def fill(connection: Connection, factors: FactorBook) -> None:
             of_profile[profile] = classes.setdefault(stretches, len(classes))
         chosen.append((component, boundary, machine, of_profile[profile]))
     work.fill(connection, "work_class", chosen)
+    work.run(
+        connection,
+        "INSERT INTO work_source SELECT d.source, d.day, c.class FROM work_day AS d JOIN meter AS m ON m.meter = d.source"
+        " JOIN placed AS p ON p.source = d.source AND p.day = d.day"
+        " JOIN work_class AS c ON c.component = m.component AND c.boundary = m.boundary AND c.machine = p.machine",
+    )
+    work.weigh(connection, "work_source")
     work.fill(connection, "work_rate", [(number, *_row(s)) for stretches, number in classes.items() for s in stretches])
 
 

@@ -76,10 +76,14 @@ _VALID_USE = (
 
 
 def _within_days(alias: str) -> str:
-    """Return the condition that a window or use falls into a day of `work_day` d, with bounds that let partitions be left out."""
+    """Return the condition that a window or use falls into a day of `work_day` d, with bounds that let partitions be left out.
+
+    The day is said twice: as a range for the index, where few are booked, and as an equality to hash by, where many are.
+    """
     return (
         f"{alias}.meter = d.source AND {alias}.start_ms >= d.day * {MILLISECONDS_PER_DAY}"
         f" AND {alias}.start_ms < (d.day + 1) * {MILLISECONDS_PER_DAY} AND d.rebuild = 1"
+        f" AND {alias}.start_ms / {MILLISECONDS_PER_DAY} = d.day"
         f" AND {alias}.start_ms >= {{first}} AND {alias}.start_ms < {{end}}"
     )
 
@@ -126,14 +130,17 @@ def _sum_claims(connection: Connection) -> None:
     mixed = f"""
         INSERT INTO work_claim
         SELECT u.meter, {hour}, {_METHOD}, u.run, {sums}
-        FROM (SELECT meter, hour FROM work_supply EXCEPT SELECT meter, hour FROM ({_OF_ONE_METHOD}) AS one) AS h
-        CROSS JOIN meter_use AS u CROSS JOIN meter_window AS w
+        FROM work_mixed_hour AS h CROSS JOIN meter_use AS u CROSS JOIN meter_window AS w
         WHERE {_within_hour("u")} AND {_within_hour("w")} AND w.start_ms = u.start_ms AND w.reader = u.reader
           AND {_VALID_WINDOW} AND {_VALID_USE}
         GROUP BY 1, 2, 3, 4
     """
     work.run(connection, _with_bounds(connection, plain))
-    work.run(connection, mixed)
+    of_several = f"SELECT meter, hour FROM work_supply EXCEPT SELECT meter, hour FROM ({_OF_ONE_METHOD}) AS one"
+    work.run(connection, f"INSERT INTO work_mixed_hour {of_several}")
+    work.weigh(connection, "work_mixed_hour")
+    if one(SqlRows(connection), "SELECT 1 FROM work_mixed_hour LIMIT 1") is not None:
+        work.run(connection, _with_bounds(connection, mixed))
     work.weigh(connection, "work_claim")
 
 
@@ -142,6 +149,7 @@ def _within_hour(alias: str) -> str:
     return (
         f"{alias}.meter = h.meter AND {alias}.start_ms >= h.hour * {MILLISECONDS_PER_HOUR}"
         f" AND {alias}.start_ms < (h.hour + 1) * {MILLISECONDS_PER_HOUR}"
+        f" AND {alias}.start_ms >= {{first}} AND {alias}.start_ms < {{end}}"
     )
 
 
@@ -221,41 +229,37 @@ def _lay_by_rule(connection: Connection) -> None:
 
 
 def _hours_by_rule(connection: Connection) -> Iterator[tuple[tuple[str, int], list[ReaderWindows]]]:
-    rows = SqlRows(connection)
-    windows = rows.rows(f"""
+    """Yield (meter, hour) and what each reader sent, of the hours that go by the rule."""
+    uses = _uses_by_window(connection)
+    sql = f"""
         SELECT h.meter, h.hour, r.rank, w.reader, w.start_ms, w.end_ms, w.energy_mj, w.method, w.reason, w.estimate_mj
         FROM work_rule_hour AS h CROSS JOIN meter_window AS w JOIN reader AS r ON r.reader = w.reader
         WHERE {_within_hour("w")} AND {_VALID_WINDOW} ORDER BY h.meter, h.hour
-    """)
-    uses: dict[Row, list[Use]] = defaultdict(list)
-    for meter, reader, start, *of_use in rows.rows(f"""
-        SELECT u.meter, u.reader, u.start_ms, u.run, u.energy_mj, u.static_mj, u.time_ms, u.active_ms, u.method
-        FROM work_rule_hour AS h CROSS JOIN meter_use AS u WHERE {_within_hour("u")} AND {_VALID_USE}
-    """):
-        run, energy, static, time, active, method = of_use
-        use = Use(
-            meter=meter,
-            start_ms=start,
-            run=run,
-            energy_mj=energy,
-            static_mj=static,
-            time_ms=time,
-            active_ms=active,
-            method=method,
-        )
-        uses[meter, reader, start].append(use)
+    """
     by_hour: dict[tuple[str, int], dict[tuple[int, str], list[WindowUses]]] = {}
-    for meter, hour, rank, reader, start, end, energy, method, reason, estimate in windows:
+    for meter, hour, rank, reader, start, end, energy, method, reason, estimate in _bounded(connection, sql):
         window = Window(
-            meter=meter,
-            start_ms=start,
-            end_ms=end,
-            energy_mj=energy,
-            method=method,
-            reason=reason,
-            estimate_mj=estimate,
-        )
+            meter=meter, start_ms=start, end_ms=end, energy_mj=energy, method=method, reason=reason, estimate_mj=estimate
+        )  # fmt: skip
         laid = WindowUses(window=window, uses=tuple(uses.get((meter, reader, start), ())))
         by_hour.setdefault((meter, hour), {}).setdefault((rank, reader), []).append(laid)
     for key, readers in by_hour.items():
         yield key, [ReaderWindows(rank=rank, reader=reader, windows=tuple(w)) for (rank, reader), w in readers.items()]
+
+
+def _uses_by_window(connection: Connection) -> dict[Row, list[Use]]:
+    sql = f"""
+        SELECT u.meter, u.reader, u.start_ms, u.run, u.energy_mj, u.static_mj, u.time_ms, u.active_ms, u.method
+        FROM work_rule_hour AS h CROSS JOIN meter_use AS u WHERE {_within_hour("u")} AND {_VALID_USE}
+    """
+    uses: dict[Row, list[Use]] = defaultdict(list)
+    for meter, reader, start, run, energy, static, time, active, method in _bounded(connection, sql):
+        use = Use(
+            meter=meter, start_ms=start, run=run, energy_mj=energy, static_mj=static, time_ms=time, active_ms=active, method=method
+        )  # fmt: skip
+        uses[meter, reader, start].append(use)
+    return uses
+
+
+def _bounded(connection: Connection, sql: str) -> list[Row]:
+    return SqlRows(connection).rows(_with_bounds(connection, sql))

@@ -24,8 +24,10 @@ _WRITTEN = {
     "work_void_use": "meter start_ms# reader run |",
     "work_supply": "meter hour# method reader | energy_mj# time_ms# estimate_mj#",
     "work_claim": "meter hour# method account | energy_mj# held_mj# time_ms#",
+    "work_mixed_hour": "meter hour# |",
     "work_rule_hour": "meter hour# |",
     "work_class": "component boundary machine | class#",
+    "work_source": "source day# | class#",
     "work_rate": f"class# from_hour# | to_hour# facility# pue# pue_ms# {_RATES}",
     "work_target": f"source day# account method | {_AMOUNTS}",
     "work_leg": f"source day# | {_AMOUNTS}",
@@ -43,6 +45,9 @@ def run(connection: Connection, sql: str, **parameters: int | str) -> None:
 
 def make(connection: Connection) -> None:
     """Make all work tables, empty."""
+    if connection.dialect.name != SQLITE:
+        # Compiling a statement with some hundred divisions takes longer than running it on a day.
+        run(connection, "SET LOCAL jit = off")
     for table, written in _WRITTEN.items():
         key, _, others = written.partition("|")
         if connection.dialect.name == SQLITE:
