@@ -10,7 +10,14 @@ from __future__ import annotations
 import os
 
 from joulebook_collectors.lock import is_held, read_file
-from joulebook_collectors.processes import all_processes, host_memory, host_time, process_state, resident_bytes
+from joulebook_collectors.processes import (
+    all_processes,
+    host_memory,
+    host_time,
+    process_state,
+    processes_below,
+    resident_bytes,
+)
 from joulebook_collectors.segments import decode_frames, segment_names
 from joulebook_collectors.span import CPU, MEMORY
 from joulebook_collectors.tracked import Tracked
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from joulebook_collectors.processes import ProcessState
     from joulebook_collectors.segments import Frame
     from joulebook_collectors.span import Span
+    from joulebook_collectors.tracked import Work
 
 # A full look at all processes may cost at most this part of the time: on a host with thousands of them it comes more seldom.
 SCAN_SHARE = 100
@@ -93,13 +101,10 @@ class Attendance:
         What they did goes to the runs in force; what the host did as a whole is noted beside. Those of `but` have said themselves
         what they did, and are looked at through their children only.
         """
-        if everywhere and now_us >= self._next_scan_us:
-            began_us = _now_us()
-            states = all_processes(self._proc_root)
-            self._next_scan_us = now_us + SCAN_SHARE * (_now_us() - began_us)
-        else:
+        states = self._states_everywhere(now_us) if everywhere else None
+        everywhere = states is not None
+        if states is None:
             states = self._known_states()
-            everywhere = False
         self._bury(states, but=but)
         for tracked in self.tracked.values():
             for pid in tracked.work:
@@ -229,6 +234,15 @@ class Attendance:
         owners = self.owners()
         return next((owners[pid] for pid in tracked.ancestors if pid in owners), None)
 
+    def _states_everywhere(self, now_us: int) -> dict[int, ProcessState] | None:
+        """Return what the kernel says of all that may belong to tracked ones; None where that would cost too much just now."""
+        states = processes_below(self.owners(), self._proc_root)
+        if states is None and now_us >= self._next_scan_us:
+            began_us = _now_us()
+            states = all_processes(self._proc_root)
+            self._next_scan_us = now_us + SCAN_SHARE * (_now_us() - began_us)
+        return states
+
     def _known_states(self) -> dict[int, ProcessState]:
         """Return what the kernel says of every process that belongs to a tracked one."""
         states = {}
@@ -241,32 +255,36 @@ class Attendance:
     def _bury(
         self, states: dict[int, ProcessState], *, below: Tracked | None = None, but: Sequence[Tracked] = ()
     ) -> None:
-        """Take leave of processes that are gone: their parents will show their time as that of children waited for.
+        """Take leave of processes that are gone.
 
         Only of those that `below` was a parent of, where it is given; and of none of `but`, who are yet to be heard.
         """
         for path, tracked in list(self.tracked.items()):
             for pid, work in list(tracked.work.items()):
                 state = states.get(pid)
-                if state is not None and work.started in {0, state.started}:
-                    continue
                 if below is not None and work.parent not in below.work:
                     continue
-                if pid == tracked.pid and tracked in but:
-                    continue
-                if pid == tracked.pid and is_held(path):
-                    continue  # it lives where this /proc does not show it
-                self._owe(tracked.work.pop(pid))
-                if pid == tracked.pid:
-                    self.gone.append((path, tracked.seen_us))
-                    tracked.runs = []
-                    del self.tracked[path]
+                if pid != tracked.pid:
+                    if not _is_there(work, state):
+                        tracked.bury(pid)
+                elif tracked not in but and not _is_alive(work, state) and not is_held(path):
+                    self._end(path, tracked, states)
                     break
 
-    def _owe(self, entry: Any) -> None:
-        owner = self.owners().get(entry.parent)
-        if owner is not None:
-            owner.work[entry.parent].owed_us += entry.cpu_us + entry.waited_us
+    def _end(self, path: str, tracked: Tracked, states: dict[int, ProcessState]) -> None:
+        """Take leave of a tracked process. Whoever started it inherits what it leaves behind, and will wait for it."""
+        del self.tracked[path]
+        self.gone.append((path, tracked.seen_us))
+        tracked.runs = []
+        tracked.bury(tracked.pid)
+        heir = self._starter_of(tracked)
+        if heir is None:
+            return
+        for pid, work in list(tracked.work.items()):
+            if not _is_there(work, states.get(pid)):
+                tracked.bury(pid)
+        heir.work.update(tracked.work)
+        heir.owed_us += tracked.owed_us
 
     def _adopt(self, states: dict[int, ProcessState], spans: list[Span]) -> None:
         """Find the processes that tracked ones have started since; those there from the beginning start from where they are."""
@@ -301,6 +319,15 @@ class Attendance:
             for span in spans:
                 span.host[CPU] += max(0, times.busy_ms - self._busy_ms) * 1000
         self._busy_ms = times.busy_ms
+
+
+def _is_there(work: Work, state: ProcessState | None) -> bool:
+    """Tell whether a process is the one we know, alive or not yet waited for."""
+    return state is not None and work.started in {0, state.started}
+
+
+def _is_alive(work: Work, state: ProcessState | None) -> bool:
+    return _is_there(work, state) and state is not None and not state.is_ended
 
 
 def _credit(tracked: Tracked, amount_us: int, spans: list[Span]) -> None:

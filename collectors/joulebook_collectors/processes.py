@@ -11,17 +11,21 @@ import sys
 
 from joulebook_collectors.meter import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 LINUX = sys.platform == "linux"
 # The inode of the host's own pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h of the kernel).
 HOST_PID_NAMESPACE = "pid:[4026531836]"
-_GONE = frozenset({"Z", "X", "x"})
+_ENDED, _GONE = b"Z", frozenset({b"X", b"x"})
 _STAT_BYTES = 1024
 _WHOLE_FILE_BYTES = 1 << 16
 _host_stat_descriptors: list[int] = []
 
 
 class ProcessState(Record):
-    """A living process.
+    """A process that is there: it lives, or has ended and its parent has not waited for it yet.
 
     Attributes:
         pid: Its id in the pid namespace of proc_root.
@@ -29,11 +33,15 @@ class ProcessState(Record):
         started: When it started, in ticks since boot (Linux) or milliseconds since the epoch: with the pid it names one process.
         cpu_ms: User and system time of all its threads, milliseconds.
         waited_ms: The same of its children that ended and were waited for, and of theirs.
+        is_ended: Whether it has ended: a zombie still tells its time, which shows nowhere else until its parent waits for it.
     """
 
-    __slots__ = ("cpu_ms", "parent", "pid", "started", "waited_ms")
+    __slots__ = ("cpu_ms", "is_ended", "parent", "pid", "started", "waited_ms")
 
-    def __init__(self, pid: int, parent: int, started: int, cpu_ms: int, waited_ms: int) -> None:
+    def __init__(
+        self, pid: int, parent: int, started: int, cpu_ms: int, waited_ms: int, *, is_ended: bool = False
+    ) -> None:
+        self.is_ended = is_ended
         self.pid = pid
         self.parent = parent
         self.started = started
@@ -79,7 +87,7 @@ def read_bytes(path: str, most: int = _WHOLE_FILE_BYTES) -> bytes | None:
 
 
 def process_state(pid: int, proc_root: str = "/proc") -> ProcessState | None:
-    """Return what the kernel says of a process; None where it is gone, a zombie included."""
+    """Return what the kernel says of a process; None where it is gone."""
     if not LINUX:
         from joulebook_collectors import portable
 
@@ -89,13 +97,13 @@ def process_state(pid: int, proc_root: str = "/proc") -> ProcessState | None:
 
 
 def parse_stat(text: bytes, milliseconds_per_tick: int = 10) -> ProcessState | None:
-    """Return the process a line of /proc/PID/stat tells of; None for a zombie and for a line that is no such line.
+    """Return the process a line of /proc/PID/stat tells of; None for one that is just going and for what is no such line.
 
     The name in brackets may hold spaces, brackets and line ends: the fields begin after the last bracket (proc(5)).
     """
     head, bracket, tail = text.rpartition(b")")
     fields = tail.split()
-    if not bracket or len(fields) < 21 or fields[0].decode("ascii", "replace") in _GONE:
+    if not bracket or len(fields) < 21 or fields[0] in _GONE:
         return None
     try:
         return ProcessState(
@@ -104,6 +112,7 @@ def parse_stat(text: bytes, milliseconds_per_tick: int = 10) -> ProcessState | N
             started=int(fields[19]),
             cpu_ms=(int(fields[11]) + int(fields[12])) * milliseconds_per_tick,
             waited_ms=(int(fields[13]) + int(fields[14])) * milliseconds_per_tick,
+            is_ended=fields[0] == _ENDED,
         )
     except ValueError:
         return None
@@ -112,7 +121,7 @@ def parse_stat(text: bytes, milliseconds_per_tick: int = 10) -> ProcessState | N
 def is_alive(pid: int, started: int, proc_root: str = "/proc") -> bool:
     """Tell whether that very process lives: the same pid and the same start. A pid used anew, or a zombie, is not it."""
     state = process_state(pid, proc_root)
-    return state is not None and state.started == started
+    return state is not None and state.started == started and not state.is_ended
 
 
 def all_processes(proc_root: str = "/proc") -> dict[int, ProcessState]:
@@ -129,26 +138,32 @@ def all_processes(proc_root: str = "/proc") -> dict[int, ProcessState]:
     return {state.pid: state for state in states if state is not None}
 
 
-def tree_of(root: int, processes: dict[int, ProcessState]) -> list[ProcessState]:
-    """Return a process and all that descend from it.
+def processes_below(roots: Iterable[int], proc_root: str = "/proc") -> dict[int, ProcessState] | None:
+    """Return these processes and all that descend from them, by pid; None where the kernel does not name children.
 
-    A child whose parent ended belongs to init from then on and is no longer found: its time counts as nobody's.
+    It does where it was built to freeze and thaw processes (proc(5), task/TID/children), as those of distributions are. The cost is
+    that of the processes asked for, however many others the host runs.
     """
-    children: dict[int, list[ProcessState]] = {}
-    for state in processes.values():
-        children.setdefault(state.parent, []).append(state)
-    found = [processes[root]] if root in processes else []
-    seen = {root}
-    for state in found:
-        fresh = [child for child in children.get(state.pid, ()) if child.pid not in seen]
-        seen.update(child.pid for child in fresh)
-        found.extend(fresh)
-    return found
+    if not LINUX or not os.path.exists(f"{proc_root}/thread-self/children"):
+        return None
+    states: dict[int, ProcessState] = {}
+    queue = list(roots)
+    for pid in queue:
+        state = None if pid in states else process_state(pid, proc_root)
+        if state is not None:
+            states[pid] = state
+            queue += _children_of(pid, proc_root)
+    return states
 
 
-def tree_cpu_ms(tree: list[ProcessState]) -> int:
-    """Return the cpu time of a tree: of those alive, and of the children they waited for. A child counts once, before and after."""
-    return sum(state.cpu_ms + state.waited_ms for state in tree)
+def _children_of(pid: int, proc_root: str) -> list[int]:
+    """Return the children of each of its threads."""
+    folder = f"{proc_root}/{pid}/task"
+    try:
+        threads = os.listdir(folder)
+    except OSError:
+        return []
+    return [int(child) for thread in threads for child in (read_bytes(f"{folder}/{thread}/children") or b"").split()]
 
 
 def resident_bytes(pid: int, proc_root: str = "/proc") -> int | None:

@@ -1,7 +1,8 @@
 """One tracked process and the processes that belong to it: what they did, counted once.
 
 A child's CPU time shows twice in the kernel: while it lives as its own, and when its parent has waited for it, as the parent's time
-for children. What was already counted while it lived is *owed*, and taken off when the parent shows it.
+for children. What was already counted while it lived is *owed*, and taken off when it shows anywhere among those that belong together:
+who waits for a process need not be who started it.
 """
 
 from __future__ import annotations
@@ -20,17 +21,15 @@ class Work:
         started: When it started, as `ProcessState` says; 0 until it was looked at.
         cpu_us: Its own.
         waited_us: That of its children that ended and were waited for.
-        owed_us: Of those to be waited for, what was counted while they lived.
         parent: Its parent's id.
     """
 
-    __slots__ = ("cpu_us", "owed_us", "parent", "started", "waited_us")
+    __slots__ = ("cpu_us", "parent", "started", "waited_us")
 
-    def __init__(self, started: int, cpu_us: int, waited_us: int, owed_us: int, parent: int) -> None:
+    def __init__(self, started: int, cpu_us: int, waited_us: int, parent: int) -> None:
         self.started = started
         self.cpu_us = cpu_us
         self.waited_us = waited_us
-        self.owed_us = owed_us
         self.parent = parent
 
 
@@ -43,6 +42,7 @@ class Tracked:
         ancestors: Its parent, the parent of that, and so on.
         before_us: CPU time before its first mark, which belongs to whoever started it, until that was noted.
         offset: How far its segment was read.
+        owed_us: Of those that have ended, what was counted while they lived and does not show yet as waited for.
         runs: Runs in force in it.
         apart: Those of them that bear no static part.
         is_side_by_side: Whether several are in force at once, in threads.
@@ -55,8 +55,8 @@ class Tracked:
     """
 
     __slots__ = (
-        "ancestors", "apart", "before_us", "devices", "is_new", "is_side_by_side", "memory_bytes", "offset", "pid", "runs", "seen_us", "started", "visible",
-        "work",
+        "ancestors", "apart", "before_us", "devices", "is_new", "is_side_by_side", "memory_bytes", "offset", "owed_us", "pid", "runs", "seen_us",
+        "started", "visible", "work",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,6 +65,7 @@ class Tracked:
         self.ancestors: list[int] = []
         self.before_us = 0
         self.offset = 0
+        self.owed_us = 0
         self.runs: list[str] = []
         self.apart: list[str] = []
         self.is_side_by_side = False
@@ -92,15 +93,15 @@ class Tracked:
 
     def begin(self, cpu_us: int, waited_us: int) -> None:
         """Count its own work from here on."""
-        self.work[self.pid] = Work(self.started, cpu_us, waited_us, 0, self.ancestors[0] if self.ancestors else 0)
+        self.work[self.pid] = Work(self.started, cpu_us, waited_us, self.ancestors[0] if self.ancestors else 0)
 
     def update(self, pid: int, cpu_us: int, waited_us: int, parent: int) -> int:
         """Note the present CPU time of a process, and return what is new of it, microseconds."""
         work = self.work[pid]
         own_us = max(0, cpu_us - work.cpu_us)
         waited_more_us = max(0, waited_us - work.waited_us)
-        known_us = min(waited_more_us, work.owed_us)
-        work.owed_us -= known_us
+        known_us = min(waited_more_us, self.owed_us)
+        self.owed_us -= known_us
         work.cpu_us += own_us
         work.waited_us += waited_more_us
         work.parent = parent
@@ -109,13 +110,18 @@ class Tracked:
     def adopt(self, child: ProcessState) -> int:
         """Count a child from here on; return what it did since it belongs to us: all, unless it was there before."""
         cpu_us, waited_us = child.cpu_ms * 1000, child.waited_ms * 1000
-        self.work[child.pid] = Work(child.started, cpu_us, waited_us, 0, child.parent)
+        self.work[child.pid] = Work(child.started, cpu_us, waited_us, child.parent)
         return 0 if self.is_new else cpu_us + waited_us
+
+    def bury(self, pid: int) -> None:
+        """Take leave of a process that is gone: its time will show as that of a child waited for, and is known already."""
+        work = self.work.pop(pid)
+        self.owed_us += work.cpu_us + work.waited_us
 
     def to_json(self) -> dict[str, Any]:
         """Return what a successor needs."""
         state = {name: getattr(self, name) for name in self.__slots__ if name != "work"}
-        state["work"] = [[pid, w.started, w.cpu_us, w.waited_us, w.owed_us, w.parent] for pid, w in self.work.items()]
+        state["work"] = [[pid, w.started, w.cpu_us, w.waited_us, w.parent] for pid, w in self.work.items()]
         return state
 
     @classmethod

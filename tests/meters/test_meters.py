@@ -253,7 +253,7 @@ def test_measuring_loads_nothing_heavy(machine: Recorded, tmp_path: Path) -> Non
         "identity.machine_id(**roots)\n"
         f"found = meters.find_meters(boot=identity.boot_id(), root={server.root!r}, **roots)\n"
         "[meter.read() for meter in found.meters]\n"
-        "processes.tree_of(1, processes.all_processes())\n"
+        "processes.processes_below([1])\n"
         "print(len(found.meters), *sys.modules)\n"
     )
     search = [entry for entry in sys.path if "collectors" in entry]

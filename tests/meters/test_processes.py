@@ -56,9 +56,18 @@ def test_a_line_cut_short_is_no_process(missing: int) -> None:
     assert processes.parse_stat(stat_line(42, b"python")[:-missing]) is None
 
 
-@pytest.mark.parametrize("state", [b"Z", b"X"])
-def test_a_zombie_is_gone(state: bytes) -> None:
-    """It waits for nothing but its parent."""
+def test_a_zombie_still_tells_its_time_and_is_not_alive(proc: Machine) -> None:
+    """Its parent has not waited for it: what it did shows nowhere else yet."""
+    proc.write("proc/42/stat", stat_line(42, b"python", state=b"Z"))
+    state = processes.process_state(42, proc.proc_root)
+    assert state is not None
+    assert (state.is_ended, state.cpu_ms) == (True, 1_500)
+    assert not processes.is_alive(42, 77, proc.proc_root)
+
+
+@pytest.mark.parametrize("state", [b"X", b"x"])
+def test_a_process_that_is_just_going_is_gone(state: bytes) -> None:
+    """Nobody will ever see it again."""
     assert processes.parse_stat(stat_line(42, b"python", state=state)) is None
 
 
@@ -76,24 +85,33 @@ def test_a_pid_used_anew_is_another_process(proc: Machine) -> None:
     assert not processes.is_alive(42, 76, proc.proc_root)
 
 
-def test_a_tree_is_a_process_and_its_descendants(proc: Machine) -> None:
-    """And nobody else's."""
+def test_all_processes_are_those_with_a_number(proc: Machine) -> None:
+    """`self` and the like are other names for them."""
+    for pid in (10, 11, 20):
+        proc.write(f"proc/{pid}/stat", stat_line(pid, b"worker"))
+    proc.write("proc/self/stat", stat_line(99, b"not a pid"))
+    assert sorted(processes.all_processes(proc.proc_root)) == [10, 11, 20]
+
+
+def test_below_a_process_are_the_children_of_all_its_threads(proc: Machine) -> None:
+    """And theirs, and nobody else's; one that went meanwhile is passed over, and a circle ends."""
+    proc.write("proc/thread-self/children", "")
     for pid, parent in ((10, 1), (11, 10), (12, 10), (13, 11), (20, 1), (21, 20)):
         proc.write(f"proc/{pid}/stat", stat_line(pid, b"worker", parent=parent))
-    proc.write("proc/self/stat", stat_line(99, b"not a pid"))
-    everybody = processes.all_processes(proc.proc_root)
-    assert sorted(everybody) == [10, 11, 12, 13, 20, 21]
-    tree = processes.tree_of(10, everybody)
-    assert sorted(state.pid for state in tree) == [10, 11, 12, 13]
-    assert processes.tree_cpu_ms(tree) == 4 * 3_750
-    assert processes.tree_of(4711, everybody) == []
+    proc.write("proc/10/task/10/children", "11 99 ")
+    proc.write("proc/10/task/14/children", "12 ")
+    proc.write("proc/11/task/11/children", "13 ")
+    proc.write("proc/13/task/13/children", "10 ")
+    below = processes.processes_below([10, 4711], proc.proc_root)
+    assert below is not None
+    assert sorted(below) == [10, 11, 12, 13]
+    assert below[13].parent == 11
 
 
-def test_a_tree_of_processes_that_name_each_other_ends() -> None:
-    """A pid that was used anew while we looked may close a circle."""
-    circle = {pid: ProcessState(pid, parent, 0, 10, 0) for pid, parent in ((1, 2), (2, 1), (3, 3))}
-    assert [state.pid for state in processes.tree_of(1, circle)] == [1, 2]
-    assert [state.pid for state in processes.tree_of(3, circle)] == [3]
+def test_a_kernel_that_names_no_children_says_so(proc: Machine) -> None:
+    """None, not nobody."""
+    proc.write("proc/10/stat", stat_line(10, b"worker"))
+    assert processes.processes_below([10], proc.proc_root) is None
 
 
 def test_a_machine_without_proc_has_no_processes(proc: Machine) -> None:
@@ -144,10 +162,9 @@ def test_the_pid_namespace_of_the_host_is_known_by_its_number(proc: Machine) -> 
 def test_this_process_is_found_with_its_child() -> None:
     """On the real /proc, and by psutil, the same processes with the same parents."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        for look in (processes.all_processes, portable.all_processes):
-            pids = [state.pid for state in processes.tree_of(os.getpid(), look())]
-            assert os.getpid() in pids
-            assert child.pid in pids
+        below = processes.processes_below([os.getpid()])
+        for found in (processes.all_processes(), portable.all_processes(), below or processes.all_processes()):
+            assert found[child.pid].parent == os.getpid()
         child.communicate(b"\n")
 
 

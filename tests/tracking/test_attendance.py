@@ -30,11 +30,11 @@ class Crowd:
         self.attendance = Attendance(str(self.spool), self.now_us, self.machine.proc_root)
         self.segments: dict[int, Segment] = {}
 
-    def process(self, pid: int, parent: int, cpu_ms: int, waited_ms: int = 0) -> None:
+    def process(self, pid: int, parent: int, cpu_ms: int, waited_ms: int = 0, state: str = "S") -> None:
         """Let a process be there with so much CPU time, and so much of children it waited for."""
         self.machine.write(
             f"proc/{pid}/stat",
-            f"{pid} (x) S {parent} 0 0 0 0 0 0 0 0 0 {cpu_ms // 10} 0 {waited_ms // 10} 0 20 0 1 0 {pid} 0\n",
+            f"{pid} (x) {state} {parent} 0 0 0 0 0 0 0 0 0 {cpu_ms // 10} 0 {waited_ms // 10} 0 20 0 1 0 {pid} 0\n",
         )
         self.machine.write(f"proc/{pid}/statm", "100 10 0 0 0 0 0\n")
 
@@ -248,6 +248,83 @@ def test_what_a_parent_never_waits_for_never_hides_its_own_work() -> None:
     """A child that was counted and is owed takes nothing from what the parent does itself."""
     tracked = Tracked()
     tracked.pid = 1
-    tracked.work = {1: Work(0, 1_000, 0, 500_000, 0)}
+    tracked.work = {1: Work(0, 1_000, 0, 0)}
+    tracked.owed_us = 500_000
     assert tracked.update(1, 3_000, 0, 0) == 2_000
     assert tracked.update(1, 3_000, 600_000, 0) == 100_000
+
+
+def test_a_process_and_its_parent_that_go_between_two_looks_count_once(crowd: Crowd) -> None:
+    """Whoever waited for the parent shows both: what either was known for is no news."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.look()
+    crowd.process(11, 10, cpu_ms=50)
+    crowd.process(12, 11, cpu_ms=400)
+    crowd.look()
+    crowd.gone(11)
+    crowd.gone(12)
+    crowd.process(10, 1, cpu_ms=100, waited_ms=480)
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 480}
+
+
+def test_an_orphan_counts_once_whoever_waits_for_it(crowd: Crowd) -> None:
+    """Its parent ended, another process of ours has taken it over and waited for it."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.look()
+    crowd.process(11, 10, cpu_ms=50)
+    crowd.process(12, 11, cpu_ms=20)
+    crowd.process(13, 12, cpu_ms=400)
+    crowd.look()
+    crowd.gone(12)
+    crowd.gone(13)
+    crowd.process(11, 10, cpu_ms=50, waited_ms=20)
+    crowd.process(10, 1, cpu_ms=100, waited_ms=430)
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 500}
+
+
+def test_what_a_zombie_did_counts_before_anybody_waits_for_it(crowd: Crowd) -> None:
+    """It came and ended since the last look, and shows in no one's time yet; when it does, it is known."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.look()
+    crowd.process(11, 10, cpu_ms=500, state="Z")
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 500}
+    crowd.gone(11)
+    crowd.process(10, 1, cpu_ms=100, waited_ms=500)
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 500}
+
+
+def test_a_tracked_process_that_has_ended_is_gone_though_nobody_waits_for_it(crowd: Crowd) -> None:
+    """Its segment is free: its run is over."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.look()
+    crowd.segments.pop(10).close()
+    crowd.process(10, 1, cpu_ms=150, state="Z")
+    crowd.look()
+    assert crowd.attendance.tracked == {}
+    assert len(crowd.attendance.gone) == 1
+
+
+def test_what_a_tracked_process_leaves_behind_goes_on_where_it_stood(crowd: Crowd) -> None:
+    """Whoever started it inherits its children, and counts of them what is new."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.process(11, 10, cpu_ms=0)
+    crowd.mark(11, INNER, cpu_ms=0, ancestors=(10,))
+    crowd.look()
+    crowd.process(12, 11, cpu_ms=300)
+    crowd.look()
+    crowd.gone(11)
+    crowd.process(12, 10, cpu_ms=450)
+    crowd.look()
+    crowd.gone(12)
+    crowd.process(10, 1, cpu_ms=100, waited_ms=460)
+    crowd.look()
+    assert crowd.work_ms == {INNER: 300, OUTER: 160}

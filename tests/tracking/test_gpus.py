@@ -44,7 +44,7 @@ def claims(gpus: list[Gpu], *, visible: str | None = None, pids: dict[str, int] 
     for run, pid in (pids or {RUN: 10}).items():
         tracked = Tracked()
         tracked.pid, tracked.runs = pid, [run]
-        tracked.work = {pid: Work(1, 0, 0, 0, 0), pid + 1: Work(1, 0, 0, 0, pid)}
+        tracked.work = {pid: Work(1, 0, 0, 0), pid + 1: Work(1, 0, 0, pid)}
         tracked.visible = [visible, "PCI_BUS_ID"]
         attendance.tracked[run] = tracked
     lookout = GpuLookout(gpus)  # type: ignore[arg-type]

@@ -148,9 +148,6 @@ def test_a_script_of_several_programs_with_unlike_labels_is_several_runs(place: 
     assert sorted(stages.values()) == ["evaluation", "training"]
 
 
-@pytest.mark.xfail(
-    strict=False, reason="an orphan that ends between two looks of the reader is at times credited to untracked"
-)
 def test_what_the_command_leaves_behind_is_still_its_own(place: Place) -> None:
     """A grandchild whose parent ended becomes our child, and its work the run's: half a second of a processor."""
     burn = "import time\nwhile time.process_time() < 0.5: pass\nprint('burnt', flush=True)"
