@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 
-from joulebook_collectors.meter import Record
 from joulebook_collectors.processes import LINUX, host_memory, read_bytes
+from joulebook_ledger.core.slotted import Slotted
 
 LONGEST_NAME = 200
 _NOT_SET = frozenset({"", "uninitialized", "none", "not specified", "not available", "default string", "0" * 32})
 _CPUINFO_BYTES = 4096
 
 
-class Host(Record):
+class Host(Slotted):
     """What a machine is made of, for people and for models.
 
     Attributes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from joulebook_collectors.identity import digest
-from joulebook_collectors.meter import Record
+from joulebook_ledger.core.slotted import Slotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _ID_LENGTH = 32
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-class Identity(Record):
+class Identity(Slotted):
     """Which run it is.
 
     Attributes:

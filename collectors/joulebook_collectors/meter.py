@@ -10,6 +10,8 @@ plain class at run time, and records are small classes with `__slots__`.
 
 from __future__ import annotations
 
+from joulebook_ledger.core.slotted import Slotted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -31,28 +33,7 @@ MIRRORED = "mirrored"
 COVERED_BY_ANOTHER = "covered_by_another"
 
 
-class Record:
-    """Base of the small records of the measured path: equal and shown by their slots. Not to be changed after creation."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by type and content."""
-        return type(other) is type(self) and self._values() == other._values()
-
-    def __hash__(self) -> int:
-        """Hash the content."""
-        return hash((type(self), self._values()))
-
-    def __repr__(self) -> str:
-        """Show the content as a call."""
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
-
-
-class CounterValue(Record):
+class CounterValue(Slotted):
     """A cumulative energy counter.
 
     Attributes:
@@ -71,7 +52,7 @@ class CounterValue(Record):
         self.range = range
 
 
-class PowerValue(Record):
+class PowerValue(Slotted):
     """Power at the moment of reading, or the sensor's own short average, in milliwatts."""
 
     __slots__ = ("power_mw",)
@@ -81,7 +62,7 @@ class PowerValue(Record):
         self.power_mw = power_mw
 
 
-class NoData(Record):
+class NoData(Slotted):
     """Nothing was read, and why: one of the reasons of this module. Never to be taken for 0."""
 
     __slots__ = ("reason",)
@@ -91,7 +72,7 @@ class NoData(Record):
         self.reason = reason
 
 
-class Absent(Record):
+class Absent(Slotted):
     """A meter that this machine does not have, or that is left out: its name for people, its component, and the reason."""
 
     __slots__ = ("component", "name", "reason")
@@ -102,7 +83,7 @@ class Absent(Record):
         self.reason = reason
 
 
-class MeterDescription(Record):
+class MeterDescription(Slotted):
     """What a meter is: the attributes of CORE's `meter`, and how to treat what it says.
 
     Attributes:
@@ -168,7 +149,7 @@ class Meter(Protocol):
         """Give back what the meter holds open. Reading afterwards answers `NoData("closed")`. Never raises."""
 
 
-class Holder(Record):
+class Holder(Slotted):
     """A process that holds memory of a device: its pid as the driver sees it, and its bytes (None where the driver hides them)."""
 
     __slots__ = ("memory_bytes", "pid")
@@ -179,7 +160,7 @@ class Holder(Record):
         self.memory_bytes = memory_bytes
 
 
-class DeviceProcesses(Record):
+class DeviceProcesses(Slotted):
     """Who used a device.
 
     Attributes:

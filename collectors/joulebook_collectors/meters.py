@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 
 from joulebook_collectors.identity import host_of
-from joulebook_collectors.meter import NOT_FOUND, Absent, MeterDescription, NoData, Record
+from joulebook_collectors.meter import NOT_FOUND, Absent, MeterDescription, NoData
 from joulebook_collectors.modelled import ModelledMemory, ModelledProcessor
 from joulebook_collectors.nvml import GpuMeter, find_gpus
 from joulebook_collectors.rapl import RaplMeter, find_rapl
+from joulebook_ledger.core.slotted import Slotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from joulebook_collectors.meter import Meter
 
 
-class FoundMeters(Record):
+class FoundMeters(Slotted):
     """The meters of a machine.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from joulebook_collectors.meter import Record
+from joulebook_ledger.core.slotted import Slotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _WHOLE_FILE_BYTES = 1 << 16
 _host_stat_descriptors: list[int] = []
 
 
-class ProcessState(Record):
+class ProcessState(Slotted):
     """A process that is there: it lives, or has ended and its parent has not waited for it yet.
 
     Attributes:
@@ -49,7 +49,7 @@ class ProcessState(Record):
         self.waited_ms = waited_ms
 
 
-class HostTime(Record):
+class HostTime(Slotted):
     """Time of all logical cpus since boot, milliseconds: at work (interrupts included), and waiting (for disks too).
 
     Time stolen by a hypervisor is in neither: somebody else's work drew that energy.
@@ -62,7 +62,7 @@ class HostTime(Record):
         self.idle_ms = idle_ms
 
 
-class HostMemory(Record):
+class HostMemory(Slotted):
     """Memory of the host in bytes: all of it, and what is in use (all but what the kernel could give away at once)."""
 
     __slots__ = ("total_bytes", "used_bytes")

@@ -13,9 +13,9 @@ from joulebook_collectors.folders import boot_folders, boot_name, ledger_folder,
 from joulebook_collectors.guard import say_once
 from joulebook_collectors.handover import close_checkpoint, last_seen
 from joulebook_collectors.lock import is_held, open_once, read_file
-from joulebook_collectors.meter import Record
 from joulebook_collectors.segments import create_segment, decode_frames, segment_names
 from joulebook_collectors.watcher import LOCK
+from joulebook_ledger.core.slotted import Slotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.settings import Settings
 
 
-class Recovered(Record):
+class Recovered(Slotted):
     """What was done.
 
     Attributes:
