@@ -1,26 +1,28 @@
 """How long reading commands take on a book of 1,000 runs, interpreter start included, each as a process of its own.
 
-    python benchmarks/reading_commands.py [RUNS] [REPEATS]
+    python benchmarks/reading_commands.py [--runs 1000] [--repeats 7] [--postgres]
 
-Makes the book in a temporary folder, calls each command once to warm the files up, then in turn, and prints the medians.
+Makes the book in a temporary folder, or in a PostgreSQL server of its own, calls each command once to warm the files up, then in
+turn, and prints the medians.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
 PROMISED_SECONDS = 0.5
-RUNS = 1_000
-REPEATS = 7
 COMMANDS = {
     "runs": ["runs"],
     "runs --json": ["runs", "--json"],
@@ -67,12 +69,32 @@ def seconds_of(words: list[str], environment: dict[str, str]) -> tuple[float, fl
     return lasted, after.children_user + after.children_system - before.children_user - before.children_system
 
 
+@contextlib.contextmanager
+def book_url(folder: str, *, postgres: bool) -> Iterator[str]:
+    """Yield where the book is to be."""
+    if not postgres:
+        yield f"sqlite:///{folder}/book.sqlite"
+        return
+    import psutil
+    from helpers.postgres import end, fresh_database, run_folder, server_url
+
+    place = run_folder(psutil.Process())
+    try:
+        with fresh_database(server_url(place)) as url:
+            yield url
+    finally:
+        end(place)
+
+
 def main() -> int:
     """Print one line per command; return 1 where one of them misses what is promised."""
-    given = [int(word) for word in sys.argv[1:3]]
-    runs, repeats = [*given, RUNS, REPEATS][:2] if not given else [*given, REPEATS][:2]
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/book.sqlite"
+    parser = argparse.ArgumentParser(description="How long reading commands take, interpreter start included.")
+    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--postgres", action="store_true", help="a book in PostgreSQL, in place of one in SQLite")
+    arguments = parser.parse_args()
+    runs, repeats = arguments.runs, arguments.repeats
+    with tempfile.TemporaryDirectory() as folder, book_url(folder, postgres=arguments.postgres) as url:
         environment = {
             **os.environ,
             "JOULEBOOK_LEDGER": url,

@@ -64,9 +64,9 @@ _CLOSING = """\
 Nothing was measured on this machine but its processor's and memory's load, for it is a virtual one: a model stands in, and every
 figure says so (`modelled`, 0 % metered, grade C). `joulebook doctor` says what each meter of your machine needs.
 
-How long an answer takes, interpreter start included, on a book of 1,000 runs: 0.15 s of processor time for `show` and `why`,
-0.17 s for `runs`, 0.23 s for `report` and `rank` (medians of seven by `benchmarks/reading_commands.py`, on a shared virtual
-machine of 2 cores; on the wall clock 0.23 to 0.53 s at a load of 5.7).
+How long an answer takes, interpreter start included, on a book of 1,000 runs: in SQLite 0.13 s for `show`, `runs` and `why`, 0.20 s
+for `report` and `rank`; in PostgreSQL on the same machine 0.25 to 0.34 s (wall clock, medians of seven by
+`benchmarks/reading_commands.py [--postgres]`, on a virtual machine of 2 cores with nothing else to do).
 
 To measure from inside a script instead, see [the README](../README.md); for real models, `joulebook quickstart`.
 """
