@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from joulebook_collectors.attendance import Attendance
     from joulebook_collectors.checkpoint import Checkpoint
     from joulebook_collectors.clock import Clock
+    from joulebook_collectors.meter import MeterDescription
     from joulebook_collectors.meters import FoundMeters
     from joulebook_collectors.segments import Frame, Segment
 
@@ -39,20 +40,37 @@ _MOST_CLOSED = 100
 LOOK_SECONDS = 3
 LATENESS_MS = 200
 MODEL = "model"
+AGENT = "agent"
 
 
 class Reader:
     """Reads for one host. The holder of the host's lock makes one, and calls `begin`, `tick` and `end` from one thread."""
 
     __slots__ = (
-        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_is_modelled", "_max_gap_ms", "_monotonic_us", "_next_look_ms", "_next_minute_ms",
-        "_reached_ms", "_segment", "_slow", "_watches", "_windows_us", "_windows_us",
+        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_is_agent", "_is_modelled", "_listener", "_max_gap_ms",
+        "_monotonic_us", "_next_look_ms", "_next_minute_ms", "_reached_ms", "_segment", "_slow", "_watches", "_windows_us",
     )  # fmt: skip
 
     def __init__(
         self, *, found: FoundMeters, attendance: Attendance, segment: Segment, checkpoint: Checkpoint, clock: Clock,
         sample_seconds: float, monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+        is_agent: bool = False, listener: Callable[[Frame, int], None] | None = None,
     ) -> None:  # fmt: skip
+        """Begin nothing yet.
+
+        Args:
+            found: The meters.
+            attendance: Who is there.
+            segment: Where windows are written.
+            checkpoint: Where open windows are kept.
+            clock: The reader's time.
+            sample_seconds: Time between two samples.
+            monotonic_us: The host's monotonic clock, microseconds.
+            is_agent: Whether it reads for as long as the host runs: then the time while it was away is `untracked`, also without runs.
+            listener: Is told of every frame of windows, and when windows ended, on the monotonic clock.
+        """
+        self._is_agent = is_agent
+        self._listener = listener
         self._found = found
         self._attendance = attendance
         self._segment = segment
@@ -129,10 +147,18 @@ class Reader:
             self._windows_us = now_us
             self._close_windows(now_ms)
 
-    def end(self) -> None:
-        """End every window. Where others still have runs, the next reader goes on from here; else nothing is left open."""
+    @property
+    def open_energy(self) -> list[tuple[MeterDescription, int]]:
+        """What each meter counted in its open window so far, millijoules."""
+        return [(watch.description, watch.open_mj) for watch in self._watches]
+
+    def end(self, *, leaves_to_agent: bool = False) -> None:
+        """End every window. Where others still have runs, the next reader goes on from here; else nothing is left open.
+
+        Nor is it where the host's agent reads from here on; what an agent leaves open its successor goes on with.
+        """
         self.tick(end_window=True)
-        is_open = bool(self._attendance.runs)
+        is_open = self._is_agent or (bool(self._attendance.runs) and not leaves_to_agent)
         if not is_open:
             self._write(frame_of(self._watches, [watch.give_up(self._reached_ms) for watch in self._watches]))
         self._save(is_open=is_open)
@@ -182,6 +208,8 @@ class Reader:
             self._save(is_open=True)
             self._segment.append(frame)
             self._forget_written()
+            if self._listener is not None:
+                self._listener(frame, self._windows_us)
 
     def _forget_written(self) -> None:
         if self._closed and self._segment.is_written:
@@ -195,6 +223,8 @@ class Reader:
             self._watches, is_open=is_open, at_us=self._monotonic_us(), windows_us=self._windows_us, reached_ms=self._reached_ms,
             closed=self._closed[-_MOST_CLOSED:],
         )  # fmt: skip
+        if self._is_agent:
+            quick[AGENT] = True
         try:
             self._checkpoint.write(quick, self._slow)
         except OSError as error:
@@ -209,15 +239,15 @@ class Reader:
             if watch.key in known:
                 watch.remember(known[watch.key])
         now_us = self._monotonic_us()
-        is_somebody_there = bool(self._attendance.runs)
-        if before["open"] and is_somebody_there and now_us - before["at_us"] <= EVIDENCE_US:
+        goes_on = (self._is_agent and AGENT in before) or (before["open"] and bool(self._attendance.runs))
+        if goes_on and before["open"] and now_us - before["at_us"] <= EVIDENCE_US:
             self._go_on(known)
             return
         self._attendance.skip_to(now_us)
         frame = close_checkpoint(before)
         if frame:
             self._segment.append(frame)
-        if before["open"] and is_somebody_there:
+        if goes_on:
             self._book_as_unwatched(known)
 
     def _go_on(self, known: dict[str, Watch]) -> None:

@@ -163,6 +163,11 @@ class Watch:
             self._base = Baseline(self._base.value, at_ms, self._base.rest)
         return items
 
+    @property
+    def open_mj(self) -> int:
+        """What was measured since the last window was told, millijoules."""
+        return self._energy_mj + sum(piece.energy_mj or 0 for piece in self._pieces)
+
     def uses(self, window: Item, devices: list[str]) -> list[Item]:
         """Return the uses of a window."""
         length_ms = window["end_ms"] - window["start_ms"]
