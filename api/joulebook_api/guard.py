@@ -2,7 +2,7 @@
 
 The checks of Host and Origin keep a web page that the user merely looks at away from a service on the user's own machine (DNS
 rebinding, requests across sites); the token keeps other users of the machine away. A body is collected here up to a bound, so that
-no route ever sees half of one or one without an end.
+no route ever sees half of one or one without an end; a compressed one is unpacked here, up to the same bound, whatever it claims to be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import re
 import secrets
 import time
 import uuid
+import zlib
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,6 +34,8 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _LOG = logging.getLogger("joulebook.access")
+_PLAIN, _GZIP = "identity", "gzip"
+_GZIP_BITS = 16 + zlib.MAX_WBITS
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -77,6 +81,8 @@ class Guard:
         objection = self._objection(scope, headers)
         if objection is None and scope["method"] in BODY_METHODS:
             body = await self._collect(headers, receive)
+            if isinstance(body, bytes) and _encoding_of(headers) == _GZIP:
+                body = await run_in_threadpool(self._unpacked, body)
             if body is None:
                 return  # whoever asked is gone
             if isinstance(body, Problem):
@@ -113,11 +119,8 @@ class Guard:
 
     async def _collect(self, headers: Headers, receive: Receive) -> bytes | Problem | None:
         declared = headers.get("content-length", "")
-        too_large = Problem(
-            status=413, name="too-large", detail=f"a body has at most {self._largest} bytes: send the batch in parts"
-        )
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._largest:
-            return too_large
+            return self._too_large()
         body = bytearray()
         more = True
         while more:
@@ -127,8 +130,26 @@ class Guard:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._largest:
-                return too_large
+                return self._too_large()
         return bytes(body)
+
+    def _unpacked(self, packed: bytes) -> bytes | Problem:
+        """Return what was compressed; no more of it is ever unpacked than a body may have, whatever it would grow to."""
+        unpacker = zlib.decompressobj(wbits=_GZIP_BITS)
+        try:
+            body = unpacker.decompress(packed, self._largest + 1)
+        except zlib.error as error:
+            return _no_gzip(str(error))
+        if len(body) > self._largest:
+            return self._too_large()
+        if not unpacker.eof:
+            return _no_gzip("it ends in the middle")
+        return _no_gzip("something follows its end") if unpacker.unused_data else body
+
+    def _too_large(self) -> Problem:
+        return Problem(
+            status=413, name="too-large", detail=f"a body has at most {self._largest} bytes, unpacked: send the batch in parts"
+        )  # fmt: skip
 
 
 def _host_objection(headers: Headers) -> Problem | None:
@@ -159,14 +180,24 @@ def _content_objection(scope: Scope, headers: Headers) -> Problem | None:
     if scope["method"] not in BODY_METHODS:
         return None
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if content_type == "application/json" and encoding == "identity":
+    encoding = _encoding_of(headers)
+    if content_type == "application/json" and encoding in {_PLAIN, _GZIP}:
         return None
     given = content_type if content_type != "application/json" else f"{content_type} encoded as {encoding}"
     return Problem(
         status=415,
         name="wrong-content-type",
-        detail=f"send the body as application/json, not compressed; this one is {given[:LONGEST_ECHO]!r}",
+        detail=f"send the body as application/json, plain or as one gzip; this one is {given[:LONGEST_ECHO]!r}",
+    )
+
+
+def _encoding_of(headers: Headers) -> str:
+    return ", ".join(headers.getlist("content-encoding")).strip().lower() or _PLAIN
+
+
+def _no_gzip(why: str) -> Problem:
+    return Problem(
+        status=400, name="malformed-request", detail=f"the body is said to be gzip and is none: {why[:LONGEST_ECHO]}"
     )
 
 

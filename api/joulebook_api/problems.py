@@ -2,7 +2,7 @@
 
 A `type` is `urn:joulebook:problem:` and a name that stays: of a fact's rule (`unknown-stage`), or one of
 
-    malformed-batch, bad-input, bad-parameter, unauthorized, host-not-allowed, origin-not-allowed, no-such-page, not-found,
+    malformed-batch, malformed-request, bad-input, bad-parameter, unauthorized, host-not-allowed, origin-not-allowed, no-such-page, not-found,
     method-not-allowed, too-large, wrong-content-type, unavailable, internal-error
 """
 

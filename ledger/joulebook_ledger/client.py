@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import time
+import zlib
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -35,8 +36,13 @@ PATIENCE_SECONDS = 8.0
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_ECHO = 300
+# Below it the header costs what the packing saves; above the lowest level, packing takes more time than the wire does.
+LEAST_PACKED_BYTES = 1_024
+PACKING_LEVEL = 1
+GZIP_BITS = 16 + zlib.MAX_WBITS
 PROBLEM_PREFIX = "urn:joulebook:problem:"
 _AGAIN_LATER = frozenset({429, 502, 503})
+_OF_PACKING = frozenset({400, 415})
 _OF_THE_WAY = frozenset({401, 403, 421})
 _PLAIN_BAD_INPUT = frozenset({"bad-input", "bad-parameter", "wrong-content-type"})
 
@@ -69,6 +75,7 @@ class HttpLedger:
         is_here = _is_loopback(self._url)
         self._patience_seconds = patience_seconds
         self._sleep = sleep
+        self._packs = True
         self._timeout = httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds))
         self._client = httpx2.Client(
             headers={"Authorization": f"Bearer {_checked_token(token)}", "User-Agent": "joulebook", "Accept-Encoding": "identity"},
@@ -96,7 +103,7 @@ class HttpLedger:
 
         if len(batch) > LARGEST_BATCH_BYTES:
             raise Malformed(f"a batch has at most {LARGEST_BATCH_BYTES} bytes, not {len(batch)}: send it in parts")
-        body = self._body("POST", "/v1/facts", content=batch)
+        body = self._posted(batch)
         try:
             return answer_of(body)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -150,18 +157,29 @@ class HttpLedger:
         """Let go of connections."""
         self._client.close()
 
+    def _posted(self, batch: bytes) -> dict[str, Any]:
+        """Send a batch packed, or as it is to a service that is older than packing, or behind something that garbles it."""
+        if self._packs and len(batch) >= LEAST_PACKED_BYTES:
+            try:
+                return self._body("POST", "/v1/facts", content=packed(batch), encoding="gzip")
+            except _NotPackedPleaseError:
+                self._packs = False
+        return self._body("POST", "/v1/facts", content=batch)
+
     def _body(
-        self, method: str, path: str, parameters: Parameters | None = None, *, content: bytes | None = None,
+        self, method: str, path: str, parameters: Parameters | None = None, *, content: bytes | None = None, encoding: str = "",
         silence_seconds: float | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        answer = self._ask(method, path, parameters, content=content, silence_seconds=silence_seconds)
+        answer = self._ask(
+            method, path, parameters, content=content, encoding=encoding, silence_seconds=silence_seconds
+        )
         body = _json_object(answer)
         if body is None:
             raise Unavailable(f"{self._url} answers {path} as no Joulebook service does: {_WHICH_URL}")
         return body
 
     def _ask(
-        self, method: str, path: str, parameters: Parameters | None = None, *, content: bytes | None = None,
+        self, method: str, path: str, parameters: Parameters | None = None, *, content: bytes | None = None, encoding: str = "",
         silence_seconds: float | None = None,
     ) -> bytes:  # fmt: skip
         import httpx2
@@ -174,7 +192,7 @@ class HttpLedger:
                 self._url + path,
                 params=[(name, value) for name, value in parameters or [] if value],
                 content=content,
-                headers={"Content-Type": "application/json"} if content is not None else {},
+                headers=_content_headers(content, encoding),
                 timeout=timeout,
             )
         except (httpx2.InvalidURL, UnicodeEncodeError) as error:
@@ -190,7 +208,7 @@ class HttpLedger:
         try:
             return retrying(self._send, request)
         except _AgainLater as error:
-            raise Unavailable(str(error)) from None
+            raise Unavailable(str(error), wait_seconds=error.wait_seconds) from None
 
     def _send(self, request: httpx2.Request) -> bytes:
         import httpx2
@@ -215,6 +233,8 @@ class HttpLedger:
         if status in _AGAIN_LATER:
             said = detail or f"answers {status}"
             return _AgainLater(f"{self._url}: {said}; {_NOTHING_LOST}", _retry_after(response.headers))
+        if response.request.headers.get("content-encoding") and status in _OF_PACKING:
+            return _NotPackedPleaseError(detail)
         if 300 <= status < 400:
             place = response.headers.get("location", "")[:LONGEST_ECHO]
             return Unavailable(f"{self._url} sends on to {place!r}, where the token is not sent: {_WHICH_URL}")
@@ -227,6 +247,10 @@ class HttpLedger:
             request_id = problem.get("request_id", "")
             return Unavailable(f"{self._url}: {detail} (status {status}, request {request_id}); {_NOTHING_LOST}")
         return _bad_input(name, detail)
+
+
+class _NotPackedPleaseError(Exception):
+    """The service does not take a packed body; it may take the same one as it is."""
 
 
 class _AgainLater(Exception):
@@ -266,6 +290,18 @@ def checked_url(url: str) -> str:
     if not good or parts.query or parts.fragment:
         raise BadInput(f"{url[:LONGEST_ECHO]!r} is no address of a service: write it as http://127.0.0.1:8420")
     return url.rstrip("/")
+
+
+def packed(batch: bytes) -> bytes:
+    """Return a batch as one gzip; the same batch gives the same bytes."""
+    packer = zlib.compressobj(PACKING_LEVEL, wbits=GZIP_BITS)
+    return packer.compress(batch) + packer.flush()
+
+
+def _content_headers(content: bytes | None, encoding: str) -> dict[str, str]:
+    if content is None:
+        return {}
+    return {"Content-Type": "application/json", **({"Content-Encoding": encoding} if encoding else {})}
 
 
 def _checked_token(token: str) -> str:

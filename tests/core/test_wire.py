@@ -8,7 +8,7 @@ from joulebook_ledger.core import wire
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.factors import Factor
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
-from joulebook_ledger.core.refusals import Malformed
+from joulebook_ledger.core.refusals import Malformed, Unavailable
 
 READER = Reader(reader="0123", machine="machine", boot="boot", host="host")
 METER = Meter(device="boot", domain="cpu", component="cpu", max_power_mw=100_000)
@@ -60,7 +60,7 @@ def test_the_digest_of_a_batch_depends_on_its_content_and_not_on_the_order_of_fi
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"[]", b"{", b"null", b"\xff\xfe", b"[" * 100_000, changed(wire=2), changed(wire=True), changed(sequence=0),
+        b"", b"[]", b"{", b"null", b"\xff\xfe", b"[" * 100_000, changed(wire=0), changed(wire="2"), changed(wire=True), changed(sequence=0),
         changed(sequence=1.0), changed(reader=None), changed(reader={"reader": ""}), changed(state="gone"), changed(uses={}),
         changed(complete_until_ms=-1), changed(surprise=1), b'{"wire":1,"wire":1}', changed(sequence=10**30),
         changed(gaps=[{}] * (wire.LARGEST_BATCH_ITEMS + 1)),
@@ -125,3 +125,10 @@ def test_no_json_makes_the_decoder_fail_in_any_other_way(value):
     except Malformed:
         return
     assert METER in list(batch.facts())
+
+
+@pytest.mark.parametrize("version", [2, 10**30])
+def test_a_batch_of_a_newer_version_is_not_judged(version: int) -> None:
+    """Whoever sends it keeps it, and learns what to do."""
+    with pytest.raises(Unavailable, match=r"newer Joulebook.*pip install -U"):
+        wire.decode_batch(changed(wire=version, surprise=1))

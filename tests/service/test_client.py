@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -235,3 +236,44 @@ def test_the_module_loads_no_http_library() -> None:
     program = "import sys, joulebook_ledger.client; print(sorted({'httpx2', 'tenacity', 'typing_extensions'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert run.stdout == "[]\n"
+
+
+LARGE = batch(scores=[{"run": "run-1", "score": f"s{n}", "name": "a", "value": "1", "at_ms": n} for n in range(200)])
+
+
+def test_a_large_batch_is_sent_as_one_gzip() -> None:
+    """A tenth of the bytes, and the same batch at the other end; a small one is not worth it."""
+    line = Line(ok())
+    line.ledger().deliver(LARGE)
+    (request,) = line.requests
+    assert request.headers["content-encoding"] == "gzip"
+    assert len(request.content) < len(LARGE) / 5
+    assert gzip.decompress(request.content) == LARGE
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(415, "wrong-content-type"), refusal(400, "malformed-request"), httpx2.Response(415)]
+)
+def test_a_service_that_takes_no_gzip_gets_the_batch_as_it_is(answer: httpx2.Response) -> None:
+    """One that is older than packing, or behind something that unpacks wrongly; it is asked once only."""
+    line = Line(answer, ok())
+    ledger = line.ledger()
+    assert ledger.deliver(LARGE).counts == {"stored": 2}
+    ledger.deliver(LARGE)
+    assert [request.headers.get("content-encoding") for request in line.requests] == ["gzip", None, None]
+    assert line.requests[1].content == LARGE
+
+
+def test_how_long_a_service_wants_to_be_left_alone_is_passed_on() -> None:
+    """Whoever delivers in the background keeps to it."""
+    line = Line(httpx2.Response(503, headers={"retry-after": "3600"}))
+    with pytest.raises(Unavailable) as told:
+        line.ledger().deliver(batch())
+    assert told.value.wait_seconds == 3600
+
+
+def test_a_batch_that_the_service_is_too_old_for_is_kept_by_its_sender() -> None:
+    """It is not set aside as malformed: an update of the service takes it."""
+    line = Line(refusal(503, "unavailable", "written by a newer Joulebook"))
+    with pytest.raises(Unavailable, match="newer"):
+        line.ledger().deliver(batch(wire=2))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import tracemalloc
+import zlib
 
 import pytest
 from helpers.fake_ledger import FakeLedger
@@ -114,9 +117,52 @@ def test_json_may_name_its_character_set(client: TestClient) -> None:
     assert deliver(client, batch(), **{"content-type": "Application/JSON; charset=utf-8"}).status_code == 200
 
 
-def test_a_compressed_body_is_refused(client: TestClient) -> None:
-    """Ten kilobytes may be a gigabyte: nothing is inflated."""
-    assert "gzip" in problem(deliver(client, batch(), **{"content-encoding": "gzip"}), 415, "wrong-content-type")
+def gzipped(content: bytes) -> bytes:
+    """Return a content as one gzip, as any client makes it."""
+    return gzip.compress(content, mtime=0)
+
+
+def test_a_body_may_be_a_gzip(client: TestClient, ledger: FakeLedger) -> None:
+    """The ledger gets what was packed, byte for byte."""
+    assert deliver(client, gzipped(batch()), **{"content-encoding": "GZip"}).status_code == 200
+    assert list(ledger.delivered.values()) == [batch()]
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "identity, gzip", "zstd"])
+def test_another_packing_is_refused(client: TestClient, ledger: FakeLedger, encoding: str) -> None:
+    """Also twice the same: each layer would multiply what comes out."""
+    answer = deliver(client, gzipped(gzipped(batch())), **{"content-encoding": encoding})
+    assert "one gzip" in problem(answer, 415, "wrong-content-type")
+    assert ledger.asked == []
+
+
+@pytest.mark.parametrize("size", [LARGEST_BATCH_BYTES + 1, 40 * LARGEST_BATCH_BYTES])
+def test_what_would_unpack_beyond_the_bound_is_refused_and_never_unpacked(
+    client: TestClient, ledger: FakeLedger, size: int
+) -> None:
+    """Half a megabyte may be half a gigabyte: memory stays within the bound, whatever comes in."""
+    packer = zlib.compressobj(9, wbits=31)
+    chunk = b" " * (1 << 20)
+    bomb = b"".join(packer.compress(chunk[: min(len(chunk), size - at)]) for at in range(0, size, len(chunk)))
+    bomb += packer.flush()
+    assert len(bomb) < LARGEST_BATCH_BYTES
+    tracemalloc.start()
+    answer = deliver(client, bomb, **{"content-encoding": "gzip"})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "unpacked" in problem(answer, 413, "too-large")
+    assert most < 4 * LARGEST_BATCH_BYTES
+    assert ledger.asked == []
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"{}", gzipped(batch())[:-1], gzipped(batch())[:40], gzipped(batch()) + b"x", gzipped(b"{}") * 2, b"\x1f\x8b" + b"\0" * 30],
+)  # fmt: skip
+def test_a_gzip_that_is_none_is_refused(client: TestClient, ledger: FakeLedger, packed: bytes) -> None:
+    """Cut, damaged, or with something after its end: nothing of it is taken."""
+    assert "gzip" in problem(deliver(client, packed, **{"content-encoding": "gzip"}), 400, "malformed-request")
+    assert ledger.asked == []
 
 
 def test_a_body_too_large_by_its_own_word_is_refused_unread(client: TestClient, ledger: FakeLedger) -> None:

@@ -50,6 +50,14 @@ class Malformed(BadInput, ValueError):
 
 
 class Unavailable(JoulebookError):
-    """Raised when the ledger cannot be reached or is of another version; nothing was lost."""
+    """Raised when the ledger cannot be reached or is of another version; nothing was lost.
+
+    Attributes:
+        wait_seconds: How long it asked to be left alone; 0 where it did not say.
+    """
 
     exit_code = 3
+
+    def __init__(self, text: str = "", *, wait_seconds: float = 0) -> None:
+        super().__init__(text)
+        self.wait_seconds = wait_seconds

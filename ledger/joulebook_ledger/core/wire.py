@@ -19,7 +19,7 @@ from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
-from joulebook_ledger.core.refusals import BadInput, Malformed, Refused
+from joulebook_ledger.core.refusals import BadInput, Malformed, Refused, Unavailable
 from joulebook_ledger.core.vocabulary import (
     READER_STATES,
     require_choice,
@@ -190,6 +190,7 @@ def decode_batch(data: bytes) -> Batch:
 
     Raises:
         Malformed: The bytes are no well-formed batch; nothing of it may be stored.
+        Unavailable: A newer version wrote it, so that this one cannot judge it: the sender keeps it.
     """
     if len(data) > LARGEST_BATCH_BYTES:
         message = f"a batch has at most {LARGEST_BATCH_BYTES} bytes, not {len(data)}: send it in parts"
@@ -211,10 +212,15 @@ def decode_batch(data: bytes) -> Batch:
 
 
 def _batch_of(body: dict[str, Any]) -> Batch:
-    if body.get("wire") != WIRE_VERSION or isinstance(body.get("wire"), bool):
+    version = body.get("wire")
+    if isinstance(version, int) and version > WIRE_VERSION:
         message = (
-            f"wire version {str(body.get('wire'))[:20]!r} is not known here: this ledger reads version {WIRE_VERSION}"
+            f"the batch was written by a newer Joulebook (wire version {str(version)[:20]}, this ledger reads {WIRE_VERSION}): "
+            "update the ledger with `pip install -U joulebook`; the sender keeps the batch"
         )
+        raise Unavailable(message)
+    if version != WIRE_VERSION or isinstance(version, bool):
+        message = f"wire version {str(version)[:20]!r} is not known here: this ledger reads version {WIRE_VERSION}"
         raise Malformed(message)
     unknown = sorted(set(body) - _ENVELOPE)
     if unknown:
