@@ -9,6 +9,7 @@ blocks.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -93,7 +94,7 @@ class Cut:
 class Delivery:
     """One delivery from one spool, by the holder of its second lock."""
 
-    __slots__ = ("_folder", "_notes", "_offsets", "_reader", "_sequence", "_state", "_unanswered")
+    __slots__ = ("_complete_ms", "_folder", "_notes", "_offsets", "_reader", "_sequence", "_state", "_unanswered")
 
     def __init__(self, folder: str, reader: Reader, notes: Checkpoint) -> None:
         self._folder = folder
@@ -104,6 +105,7 @@ class Delivery:
         self._offsets: dict[str, int] = dict(stood["offsets"])
         self._state: str = stood["state"]
         self._unanswered: list[Any] | None = stood["unanswered"]
+        self._complete_ms: int = stood.get("complete_ms", 0)
 
     def deliver(self, door: Door, now_ms: int) -> int:
         """Send what was cut before, then cut and send the rest; return how many items were sent.
@@ -133,9 +135,11 @@ class Delivery:
     def _cut(self, limits: dict[str, int], now_ms: int) -> Cut | None:
         """Return what the next batch is made of; None where there is nothing to tell."""
         while True:
-            is_idle = not _is_anybody_there(self._folder)
+            is_idle = not _is_anybody_there(self._folder) and not _is_left_open(self._folder)
             complete_ms = now_ms if is_idle else _complete_until(self._folder, now_ms)
             end, number, is_all = self._reach(limits)
+            if not is_all:
+                complete_ms = self._complete_ms  # what is still to come may be older
             state = RETIRED if is_idle and is_all else ACTIVE
             if number or (state, self._state) == (RETIRED, ACTIVE):
                 start = {name: self._offsets.get(name, 0) for name in end}
@@ -153,7 +157,7 @@ class Delivery:
             while start < limits.get(name, 0):
                 if number >= MOST_ITEMS or size >= MOST_BYTES:
                     return end, number, False
-                frames, length = frames_between(path, start, min(limits[name], start + MOST_BYTES))
+                frames, length = frames_between(path, start, limits[name])
                 if not length:
                     break  # a last line that is still being written
                 start += length
@@ -168,7 +172,7 @@ class Delivery:
         for name, path in sources(self._folder):
             start = cut.start.get(name, 0)
             while start < cut.end.get(name, 0):
-                frames, length = frames_between(path, start, min(cut.end[name], start + MOST_BYTES))
+                frames, length = frames_between(path, start, cut.end[name])
                 if not length:
                     break
                 _add(lists, frames)
@@ -190,6 +194,7 @@ class Delivery:
             number = sum(answer.counts.values())
             self._keep(answer, batch)
         self._sequence, self._state, self._unanswered = cut.sequence, cut.state, None
+        self._complete_ms = cut.complete_ms
         self._offsets.update(cut.end)
         self._note()
         return number
@@ -214,12 +219,7 @@ class Delivery:
     def _append(self, name: str, frames: list[Frame]) -> None:
         if not frames:
             return
-        path = os.path.join(self._folder, name)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        try:
-            os.write(descriptor, b"".join(map(encode_frame, frames)))
-        finally:
-            os.close(descriptor)
+        append_whole(os.path.join(self._folder, name), b"".join(map(encode_frame, frames)))
 
     def _note(self) -> None:
         """Write how things stand; on the disk when this returns, for a batch once sent is never cut anew."""
@@ -228,6 +228,7 @@ class Delivery:
             "offsets": self._offsets,
             "state": self._state,
             "unanswered": self._unanswered,
+            "complete_ms": self._complete_ms,
         }
         self._notes.write(state, sync=True)
 
@@ -243,10 +244,23 @@ class Delivery:
                 continue
             if self._offsets.get(name, 0) >= status.st_size and status.st_mtime_ns < needed_from:
                 remove_file(path)
+        self._clear_retry()
         names = {name for name, _ in sources(self._folder)}
         if not names.issuperset(self._offsets):
             self._offsets = {name: offset for name, offset in self._offsets.items() if name in names}
             self._note()
+
+    def _clear_retry(self) -> None:
+        """Remove what was to be sent again and was; first the note of how far: whoever stops in between sends it once more."""
+        path = os.path.join(self._folder, RETRY)
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            return
+        if self._offsets.get(RETRY, 0) >= size:
+            self._offsets.pop(RETRY, None)
+            self._note()
+            remove_file(path)
 
 
 def stand_of(folder: str) -> Frame:
@@ -275,6 +289,27 @@ def waiting_in(folder: str) -> tuple[int, int]:
     return waiting, damaged
 
 
+def append_whole(path: str, data: bytes) -> None:
+    """Append lines to a file that nobody else writes; all of them, on the disk when this returns, or none.
+
+    A line that a crash tore is closed first, so that it damages no other.
+
+    Raises:
+        OSError: The disk refuses; the file is as it was.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and not read_file(path, size - 1).endswith(b"\n"):
+            data = b"\n" + data
+        if os.write(descriptor, data) < len(data):
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _add(lists: Lists, frames: list[Frame]) -> int:
     number = 0
     for frame in frames:
@@ -285,25 +320,35 @@ def _add(lists: Lists, frames: list[Frame]) -> int:
     return number
 
 
-def frames_between(path: str, start: int, end: int) -> tuple[list[Frame], int]:
-    """Return the frames of a segment between two places, and how many bytes they are: whole lines.
+def frames_between(path: str, start: int, end: int, most: int = MOST_BYTES) -> tuple[list[Frame], int]:
+    """Return the next frames of a segment between two places, and how many bytes they are: whole lines, and not many more than `most`.
 
     Of a finished segment a last line without an end is passed over: nobody will ever write the rest of it.
     """
-    try:
-        data = read_file(path, start, end - start + 1)
-    except OSError:
-        return [], 0
-    is_last = len(data) <= end - start
-    data = data[: end - start]
-    frames, _, length = decode_frames(data)
-    if is_last and os.path.basename(os.path.dirname(path)) == DONE:
-        return frames, len(data)
-    return frames, length
+    while True:
+        reach = min(end, start + most)
+        try:
+            data = read_file(path, start, reach - start + 1)
+        except OSError:
+            return [], 0
+        is_last = len(data) <= reach - start
+        data = data[: reach - start]
+        frames, _, length = decode_frames(data)
+        if is_last and os.path.basename(os.path.dirname(path)) == DONE:
+            return frames, len(data)
+        if length or reach >= end:
+            return frames, length
+        most *= 2  # one line is longer than that
 
 
 def _is_anybody_there(folder: str) -> bool:
     return any(is_held(os.path.join(folder, name)) is not False for name in segment_names(folder))
+
+
+def _is_left_open(folder: str) -> bool:
+    """Tell whether windows of a reader wait for a successor, or for whoever recovers the spool."""
+    checkpoint = read_checkpoint(folder)
+    return checkpoint is not None and bool(checkpoint["open"] or checkpoint["closed"])
 
 
 def _oldest_live_ns(folder: str) -> int:
