@@ -18,7 +18,7 @@ from joulebook_collectors.processes import (
     processes_below,
     resident_bytes,
 )
-from joulebook_collectors.segments import decode_frames, segment_names
+from joulebook_collectors.segments import decode_frames, is_newer, segment_names
 from joulebook_collectors.span import CPU, MEMORY
 from joulebook_collectors.tracked import Tracked
 
@@ -168,6 +168,9 @@ class Attendance:
         for name in names:
             path = os.path.join(self._folder, name)
             if path in self.tracked or name in self._left:
+                continue
+            if is_newer(path):
+                self._left.add(name)  # what it says we would not understand
                 continue
             if self._is_first_look and is_held(path) is False:
                 self._left.add(name)

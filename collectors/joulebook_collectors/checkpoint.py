@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from joulebook_collectors.segments import decode_line, encode_frame
+from joulebook_collectors.segments import NewerSpoolError, decode_line, encode_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,27 +17,31 @@ if TYPE_CHECKING:
 
 NAME = "checkpoint"
 _FILES = 2
-# Of what `handover` writes; what another version of us left in another form is not read.
+NOTES = "delivery"
+# Of what `handover` and `delivery` write. What an older version left in another form is not read; a newer one's is left as it is.
 FORM = 4
+FORMS = {NAME: FORM, NOTES: 4}
 _MOST_BYTES = 64 << 20
 
 
 class Checkpoint:
     """A small state that is written over and over, by the one process that holds the lock it belongs to."""
 
-    __slots__ = ("_descriptors", "_number")
+    __slots__ = ("_descriptors", "_form", "_number")
 
     def __init__(self, folder: str, name: str = NAME) -> None:
         """Open both files, made where they are missing.
 
         Raises:
-            OSError: They can be neither opened nor made.
+            OSError: They can be neither opened nor made, or a newer version wrote them.
         """
+        frames = _frames(folder, name)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self._descriptors: list[int] = []
         for path in _paths(folder, name):
             self._descriptors.append(os.open(path, flags, 0o600))
-        self._number = max((int(frame["number"]) for frame in _frames(folder, name)), default=0)
+        self._form = FORMS.get(name, 1)
+        self._number = max((int(frame["number"]) for frame in frames), default=0)
 
     def write(self, frame: Frame, rest: bytes = b"{}", *, sync: bool = False) -> None:
         """Write over the older of the two.
@@ -51,7 +55,7 @@ class Checkpoint:
             OSError: The disk refuses; the newer of the two is untouched.
         """
         number = self._number + 1
-        data = encode_frame({"form": FORM, "number": number, **frame}, rest)
+        data = encode_frame({"form": self._form, "number": number, **frame}, rest)
         descriptor = self._descriptors[number % _FILES]
         os.lseek(descriptor, 0, os.SEEK_SET)
         written = os.write(descriptor, data)
@@ -69,7 +73,11 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: str, name: str = NAME) -> Frame | None:
-    """Return what was written last and came out whole; None where there is nothing."""
+    """Return what was written last and came out whole; None where there is nothing.
+
+    Raises:
+        NewerSpoolError: A newer version wrote it.
+    """
     return max(_frames(folder, name), key=lambda frame: int(frame["number"]), default=None)
 
 
@@ -79,12 +87,17 @@ def _paths(folder: str, name: str) -> list[str]:
 
 def _frames(folder: str, name: str) -> list[Frame]:
     frames = []
+    known = FORMS.get(name, 1)
     for path in _paths(folder, name):
         try:
             with open(path, "rb") as file:
                 frame = decode_line(file.readline(_MOST_BYTES).rstrip(b"\n"))
         except OSError:
             continue
-        if frame is not None and frame.get("form") == FORM and isinstance(frame.get("number"), int):
+        if frame is None or not isinstance(form := frame.get("form"), int):
+            continue
+        if form > known:
+            raise NewerSpoolError(path)
+        if form == known and isinstance(frame.get("number"), int):
             frames.append(frame)
     return frames

@@ -9,15 +9,22 @@ blocks.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 
-from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
+from joulebook_collectors.checkpoint import NOTES, Checkpoint, read_checkpoint
 from joulebook_collectors.endings import DONE
 from joulebook_collectors.folders import READER, read_frame
+from joulebook_collectors.lines import MOST_BYTES, append_whole, frames_between
 from joulebook_collectors.lock import is_held, open_once, read_file
-from joulebook_collectors.segments import decode_frames, encode_frame, remove_file, segment_names
+from joulebook_collectors.segments import (
+    NewerSpoolError,
+    decode_frames,
+    encode_frame,
+    is_newer,
+    remove_file,
+    segment_names,
+)
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.wire import READER_LISTS, encode_batch, from_wire
@@ -38,9 +45,8 @@ if TYPE_CHECKING:
             """Take a batch."""
 
 
-LOCK, STATE, RETRY, ASIDE = "delivery.lock", "delivery", "retry", "aside"
+LOCK, RETRY, ASIDE = "delivery.lock", "retry", "aside"
 MOST_ITEMS = 20_000
-MOST_BYTES = 4 << 20
 ACTIVE, RETIRED = "active", "retired"
 RETRY_LATER = "retry_later"
 
@@ -50,20 +56,36 @@ def deliver_spool(folder: str, door: Door, now_ms: int) -> int | None:
 
     Raises:
         Unavailable: The ledger cannot be reached; everything stays where it is.
-        OSError: The spool cannot be written; nothing was sent that is not noted.
+        OSError: The spool cannot be written; nothing was sent that is not noted. Or a newer version wrote it: it is left as it is.
     """
-    reader = read_frame(os.path.join(folder, READER))
+    reader = reader_of(folder)
     if reader is None:
         return 0
     lock = open_once(os.path.join(folder, LOCK))
     if not lock.try_take():
         return None
-    notes = Checkpoint(folder, STATE)
     try:
-        return Delivery(folder, from_wire("reader", Reader, dict(reader)), notes).deliver(door, now_ms)
+        notes = Checkpoint(folder, NOTES)
+        try:
+            return Delivery(folder, reader, notes).deliver(door, now_ms)
+        finally:
+            notes.close()
     finally:
-        notes.close()
         lock.give()
+
+
+def reader_of(folder: str) -> Reader | None:
+    """Return who reads into a spool; None where it has no reader yet.
+
+    Raises:
+        NewerSpoolError: A newer version says more of it than we know.
+    """
+    path = os.path.join(folder, READER)
+    frame = read_frame(path)
+    try:
+        return None if frame is None else from_wire("reader", Reader, dict(frame))
+    except BadInput:
+        raise NewerSpoolError(path) from None
 
 
 class Cut:
@@ -138,9 +160,10 @@ class Delivery:
             is_idle = not _is_anybody_there(self._folder) and not _is_left_open(self._folder)
             complete_ms = now_ms if is_idle else _complete_until(self._folder, now_ms)
             end, number, is_all = self._reach(limits)
-            if not is_all:
+            is_whole = is_all and not newer_in(self._folder)
+            if not is_whole:
                 complete_ms = self._complete_ms  # what is still to come may be older
-            state = RETIRED if is_idle and is_all else ACTIVE
+            state = RETIRED if is_idle and is_whole else ACTIVE
             if number or (state, self._state) == (RETIRED, ACTIVE):
                 start = {name: self._offsets.get(name, 0) for name in end}
                 return Cut(self._sequence + 1, start, end, state, complete_ms)
@@ -265,14 +288,23 @@ class Delivery:
 
 def stand_of(folder: str) -> Frame:
     """Return how far a spool was delivered."""
-    return read_checkpoint(folder, STATE) or {"sequence": 0, "offsets": {}, "state": "", "unanswered": None}
+    return read_checkpoint(folder, NOTES) or {"sequence": 0, "offsets": {}, "state": "", "unanswered": None}
 
 
 def sources(folder: str) -> list[tuple[str, str]]:
     """Return name and path of every file that items come from, in an order that is always the same."""
     places = (folder, os.path.join(folder, DONE))
     found = {name: os.path.join(place, name) for place in places for name in segment_names(place)}
-    return [(RETRY, os.path.join(folder, RETRY)), *sorted(found.items())]
+    known = sorted((name, path) for name, path in found.items() if not is_newer(path))
+    return [(RETRY, os.path.join(folder, RETRY)), *known]
+
+
+def newer_in(folder: str) -> list[str]:
+    """Return the segments that a newer version wrote: they wait until this one was updated."""
+    paths = [
+        os.path.join(place, name) for place in (folder, os.path.join(folder, DONE)) for name in segment_names(place)
+    ]
+    return [path for path in paths if is_newer(path)]
 
 
 def waiting_in(folder: str) -> tuple[int, int]:
@@ -289,27 +321,6 @@ def waiting_in(folder: str) -> tuple[int, int]:
     return waiting, damaged
 
 
-def append_whole(path: str, data: bytes) -> None:
-    """Append lines to a file that nobody else writes; all of them, on the disk when this returns, or none.
-
-    A line that a crash tore is closed first, so that it damages no other.
-
-    Raises:
-        OSError: The disk refuses; the file is as it was.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size and not read_file(path, size - 1).endswith(b"\n"):
-            data = b"\n" + data
-        if os.write(descriptor, data) < len(data):
-            os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _add(lists: Lists, frames: list[Frame]) -> int:
     number = 0
     for frame in frames:
@@ -318,27 +329,6 @@ def _add(lists: Lists, frames: list[Frame]) -> int:
             lists[kind].extend(items)
             number += len(items)
     return number
-
-
-def frames_between(path: str, start: int, end: int, most: int = MOST_BYTES) -> tuple[list[Frame], int]:
-    """Return the next frames of a segment between two places, and how many bytes they are: whole lines, and not many more than `most`.
-
-    Of a finished segment a last line without an end is passed over: nobody will ever write the rest of it.
-    """
-    while True:
-        reach = min(end, start + most)
-        try:
-            data = read_file(path, start, reach - start + 1)
-        except OSError:
-            return [], 0
-        is_last = len(data) <= reach - start
-        data = data[: reach - start]
-        frames, _, length = decode_frames(data)
-        if is_last and os.path.basename(os.path.dirname(path)) == DONE:
-            return frames, len(data)
-        if length or reach >= end:
-            return frames, length
-        most *= 2  # one line is longer than that
 
 
 def _is_anybody_there(folder: str) -> bool:

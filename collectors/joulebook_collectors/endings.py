@@ -10,7 +10,7 @@ import os
 
 from joulebook_collectors.lock import LockedFile, adopt, forget, is_ours, read_file
 from joulebook_collectors.processes import is_alive
-from joulebook_collectors.segments import decode_frames, encode_frame
+from joulebook_collectors.segments import decode_frames, encode_frame, is_newer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def finish(path: str, seen_ms: int) -> bool:
     Returns:
         False where the owner lives, or somebody else is just doing this, or the disk refuses: then it is tried again later.
     """
-    if is_ours(path):
+    if is_ours(path) or is_newer(path):
         return False
     try:
         file = adopt(os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)))

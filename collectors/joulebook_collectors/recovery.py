@@ -7,13 +7,13 @@ import shutil
 
 from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
 from joulebook_collectors.clock import wall_ms
-from joulebook_collectors.delivery import ASIDE, deliver_spool, stand_of, waiting_in
+from joulebook_collectors.delivery import ASIDE, deliver_spool, newer_in, stand_of, waiting_in
 from joulebook_collectors.endings import finish, move_to_done, open_events
 from joulebook_collectors.folders import boot_folders, boot_name, ledger_folder, prepare
 from joulebook_collectors.guard import say_once
 from joulebook_collectors.handover import close_checkpoint, last_seen
 from joulebook_collectors.lock import is_held, open_once, read_file
-from joulebook_collectors.segments import create_segment, decode_frames, segment_names
+from joulebook_collectors.segments import create_segment, decode_frames, newer_text, segment_names
 from joulebook_collectors.watcher import LOCK
 from joulebook_ledger.core.slotted import Slotted
 
@@ -56,6 +56,8 @@ def recover_and_deliver(settings: Settings, ledger: Door, now_ms: int | None = N
         except OSError as error:
             say_once(f"the spool {folder} cannot be delivered just now ({error}); everything stays in it")
             continue
+        for path in newer_in(folder):
+            say_once(newer_text(path))
         is_busy = is_busy or number is None
         sent += number or 0
         if folder != present and number is not None:
@@ -126,7 +128,7 @@ def _prepare(folder: str) -> None:
 
 def _remove_if_empty(folder: str, above: str) -> None:
     """Remove the spool of an earlier boot once all of it was sent; what the ledger did not take is kept beside."""
-    is_waiting = waiting_in(folder)[0] or stand_of(folder)["unanswered"] is not None
+    is_waiting = waiting_in(folder)[0] or newer_in(folder) or stand_of(folder)["unanswered"] is not None
     if is_waiting or any(is_held(path) is not False for path in _segments(folder)):
         return
     try:

@@ -5,6 +5,8 @@ read together or not at all; a torn or damaged line is passed over and counted, 
 out short (a full disk) is cut back, so that no frame is ever glued to a half one.
 
 The owner holds the lock of its segment for as long as it lives: who can take it knows that the owner is gone.
+
+The first frame of a segment says in which form its frames are. One of a newer form than ours is left as it is: to those who know it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import os
 import threading
 from binascii import crc32
 
-from joulebook_collectors.lock import LockedFile, adopt, forget
+from joulebook_collectors.lock import LockedFile, adopt, forget, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +43,10 @@ def _dumper() -> Callable[[Any], str]:
 
 
 ENDING = ".segment"
+FORM = 1
 MOST_PENDING = 20_000
 _PREFIX_BYTES = 9
+_FORM_KEY = b'{"form":'
 _dump = _dumper()
 
 
@@ -87,6 +91,21 @@ def decode_line(line: bytes) -> Frame | None:
     return frame if isinstance(frame, dict) else None
 
 
+class NewerSpoolError(OSError):
+    """Raised where a newer version has written what we would have to understand: it is left untouched."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(newer_text(path))
+
+
+def newer_text(path: str) -> str:
+    """Return what to tell of a file that a newer version wrote."""
+    return (
+        f"{path} was written by a newer Joulebook and is left as it is: update this one (pip install -U joulebook), "
+        "and the next command goes on with it"
+    )
+
+
 class Segment:
     """The segment of this process. Appending never raises and never waits for another thread.
 
@@ -96,7 +115,18 @@ class Segment:
         lost: Frames given up because too many were waiting for a disk.
     """
 
-    __slots__ = ("_busy", "_file", "_is_closed", "_pending", "_process", "_torn", "lost", "path", "trouble")
+    __slots__ = (
+        "_busy",
+        "_file",
+        "_is_begun",
+        "_is_closed",
+        "_pending",
+        "_process",
+        "_torn",
+        "lost",
+        "path",
+        "trouble",
+    )
 
     def __init__(self, path: str, file: LockedFile) -> None:
         self.path = path
@@ -107,6 +137,7 @@ class Segment:
         self._busy = threading.Lock()
         self._process = os.getpid()
         self._torn = False
+        self._is_begun = False
         self._is_closed = False
 
     def append(self, *frames: Frame) -> None:
@@ -116,6 +147,9 @@ class Segment:
         """
         if self._process != os.getpid():
             return
+        if frames and not self._is_begun:
+            self._is_begun = True
+            frames = ({"form": FORM, **frames[0]}, *frames[1:])
         self._pending += [encode_frame(frame) for frame in frames]
         while self._pending and self._busy.acquire(blocking=False):
             try:
@@ -209,6 +243,16 @@ def segment_names(folder: str) -> list[str]:
         return sorted(name for name in os.listdir(folder) if name.endswith(ENDING))
     except OSError:
         return []
+
+
+def is_newer(path: str) -> bool:
+    """Tell whether a segment is of a form that only newer versions know. One without a form is of the first release."""
+    try:
+        head = read_file(path, 0, 64)[_PREFIX_BYTES:]
+    except OSError:
+        return False
+    digits = head[len(_FORM_KEY) :].partition(b",")[0].partition(b"}")[0]
+    return head.startswith(_FORM_KEY) and digits.isdigit() and int(digits) > FORM
 
 
 def remove_file(path: str) -> None:

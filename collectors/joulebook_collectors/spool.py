@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 
+from joulebook_collectors.checkpoint import read_checkpoint
 from joulebook_collectors.endings import DONE
 from joulebook_collectors.folders import SNAPSHOT, boot_folders, ledger_folder
 from joulebook_collectors.lock import read_file
-from joulebook_collectors.segments import decode_frames, decode_line, segment_names
+from joulebook_collectors.segments import NewerSpoolError, decode_frames, decode_line, newer_text, segment_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,11 +44,7 @@ def segment_paths(boot_folder: str) -> list[str]:
 def frames_about(boot_folder: str, run: str) -> Iterator[Frame]:
     """Yield the frames that name a run, and those that describe meters. Reading stays cheap: other lines are not even parsed."""
     mark = run.encode()
-    for path in segment_paths(boot_folder):
-        try:
-            data = read_file(path)
-        except OSError:
-            continue
+    for data in (*_contents(boot_folder), _echo_of(boot_folder)):
         for line in data.split(b"\n")[:-1]:
             if mark in line or b'"meters":' in line:
                 frame = decode_line(line)
@@ -54,22 +52,49 @@ def frames_about(boot_folder: str, run: str) -> Iterator[Frame]:
                     yield frame
 
 
+def _contents(boot_folder: str) -> Iterator[bytes]:
+    for path in segment_paths(boot_folder):
+        try:
+            yield read_file(path)
+        except OSError:
+            continue
+
+
+def _echo_of(boot_folder: str) -> bytes:
+    """Return what the host's agent said of this process's runs, where one reads for it."""
+    link = sys.modules.get("joulebook_collectors.link")
+    echo: bytes = link.echo_of(boot_folder) if link is not None else b""
+    return echo
+
+
 def state_of(settings: Settings) -> dict[str, Any]:
     """Return how the spools stand: their folder, how many records wait, and what the ledger would not take.
 
-    Each item set aside has outcome, kind, reason, detail and the file that keeps it.
+    Each item set aside has outcome, kind, reason, detail and the file that keeps it; a file that a newer version wrote is one of them.
     """
     waiting, damaged = 0, 0
     aside: list[dict[str, str]] = []
     for folder in boot_folders(settings):
-        from joulebook_collectors.delivery import waiting_in
+        from joulebook_collectors.delivery import newer_in, reader_of, waiting_in
 
-        number, broken = waiting_in(folder)
+        try:
+            reader_of(folder)
+            read_checkpoint(folder)
+            number, broken = waiting_in(folder)
+            newer = newer_in(folder)
+        except NewerSpoolError as error:
+            number, broken, newer = 0, 0, []
+            aside.append(_left_to_newer(folder, str(error)))
+        aside += [_left_to_newer(path, newer_text(path)) for path in newer]
         waiting += number
         damaged += broken
         aside += _aside_of(os.path.join(folder, ASIDE))
     aside += _aside_of(os.path.join(ledger_folder(settings), ASIDE))
     return {"folder": ledger_folder(settings), "waiting": waiting, "damaged": damaged, "aside": aside}
+
+
+def _left_to_newer(path: str, text: str) -> dict[str, str]:
+    return {"outcome": "left", "kind": "spool", "reason": "newer_version", "detail": text, "file": path}
 
 
 def _aside_of(path: str) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors.segments import create_segment, decode_frames, encode_frame, encode_rest
+from joulebook_collectors.segments import FORM, create_segment, decode_frames, encode_frame, encode_rest
 
 FRAMES = [{"runs": [{"run": "a" * 32, "event": f"e{n}", "text": "ä\n\x00"}], "number": n} for n in range(8)]
 DATA = b"".join(map(encode_frame, FRAMES))
@@ -92,7 +92,7 @@ def test_a_forked_child_writes_nothing_into_its_parents_segment(tmp_path: Path) 
         os._exit(0)
     os.waitpid(pid, 0)
     segment.append({"n": 1})
-    assert decode_frames(Path(segment.path).read_bytes())[0] == [{"n": 1}]
+    assert decode_frames(Path(segment.path).read_bytes())[0] == [{"form": FORM, "n": 1}]
     segment.close()
 
 
