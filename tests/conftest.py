@@ -63,6 +63,7 @@ def _nobody_elses_books(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JOULEBOOK_HOME", str(tmp_path_factory.mktemp("run-home")))
         patch.setenv("JOULEBOOK_SPOOL", str(tmp_path_factory.mktemp("run-spool")))
+        patch.setenv("JOULEBOOK_AGENT_SOCKET", "none")
         yield
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DONE = "done"
 STARTED, ENDED = ".started", ".ended"
+# In a segment that an agent keeps for a process: whose user said so.
+SPOKEN = "spoken"
+BY_AGENT = ".agent"
 
 
 def finish(path: str, seen_ms: int) -> bool:
@@ -84,7 +87,7 @@ def _finish(path: str, file: LockedFile, seen_ms: int) -> bool:
     data = read_file(path)
     frames, _, end = decode_frames(data)
     seen_ms = seen_ms or os.fstat(file.descriptor).st_mtime_ns // 1_000_000
-    events = [_killed(event, seen_ms) for event in open_events(frames)]
+    events = [] if _lives_on(frames) else [_killed(event, seen_ms, frames) for event in open_events(frames)]
     if events:
         line = encode_frame({"runs": events})
         written = os.write(file.descriptor, line if end == len(data) else b"\n" + line)
@@ -95,10 +98,22 @@ def _finish(path: str, file: LockedFile, seen_ms: int) -> bool:
     return True
 
 
-def _killed(event: dict[str, Any], seen_ms: int) -> dict[str, Any]:
+def _lives_on(frames: list[Frame]) -> bool:
+    """Tell whether an agent that is gone wrote this segment for a process that lives: its runs go on without it."""
+    process = next((frame["process"] for frame in frames if SPOKEN in frame), None)
+    return process is not None and is_alive(process["pid"], process["started"])
+
+
+def killed_id(event: dict[str, Any], *, by_agent: bool) -> str:
+    """Return the id of the event that ends what this one began. An agent's has its own: the job's own spool may tell of the same end."""
+    began: str = event["event"]
+    return began.removesuffix(STARTED) + (BY_AGENT if by_agent else "") + ENDED
+
+
+def _killed(event: dict[str, Any], seen_ms: int, frames: list[Frame]) -> dict[str, Any]:
     return {
         "run": event["run"],
-        "event": event["event"].removesuffix(STARTED) + ENDED,
+        "event": killed_id(event, by_agent=any(SPOKEN in frame for frame in frames)),
         "kind": "ended",
         "at_ms": max(event["at_ms"], seen_ms),
         "status": "killed",

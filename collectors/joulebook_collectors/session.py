@@ -15,8 +15,9 @@ from joulebook_collectors.endings import ENDED, STARTED, move_to_done
 from joulebook_collectors.folders import READER, prepare_boot_folder, write_once
 from joulebook_collectors.guard import harmless
 from joulebook_collectors.identity import boot_id, host_name, machine_id
+from joulebook_collectors.lock import read_file
 from joulebook_collectors.processes import LINUX, process_state, resident_bytes
-from joulebook_collectors.segments import create_segment
+from joulebook_collectors.segments import create_segment, decode_frames
 from joulebook_collectors.watcher import Watcher
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from joulebook_collectors.link import Link
     from joulebook_collectors.uploader import Uploader
     from joulebook_ledger.settings import Settings
 
@@ -70,6 +72,7 @@ class Session:
 
     __slots__ = (
         "_clock",
+        "_link",
         "_lock",
         "_marked_us",
         "_number",
@@ -95,7 +98,8 @@ class Session:
         self._clock = Clock()
         self._token = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._segment = create_segment(self.folder, self._token)
-        self._watcher = Watcher(self.folder, self._segment, settings)
+        self._link = self._make_link()
+        self._watcher = Watcher(self.folder, self._segment, settings, self._link)
         self._open: list[OpenRun] = []
         self._number = 0
         self._marked_us = 0
@@ -140,7 +144,7 @@ class Session:
                 "run": run, "event": opened.prefix + STARTED, "kind": "joined" if is_joined else "started", "at_ms": now_ms,
                 "labels": dict(labels), "facts": dict(facts),
             }  # fmt: skip
-            self._segment.append({"runs": [event], "mark": self._mark()})
+            self._tell({"runs": [event], "mark": self._mark()})
         self._begin_threads()
         return opened
 
@@ -154,7 +158,7 @@ class Session:
                 "run": opened.run, "event": opened.prefix + ENDED, "kind": "ended", "at_ms": self.now_ms(), "status": status,
                 "facts": dict(facts),
             }  # fmt: skip
-            self._segment.append({"runs": [event], "mark": self._mark()})
+            self._tell({"runs": [event], "mark": self._mark()})
             is_last = not self._open
         if is_last:
             was_reading = self._watcher.is_reading
@@ -170,7 +174,7 @@ class Session:
         if self._open and now_us - self._touched_us > TOUCH_US:
             self._touched_us = now_us
             with self._lock:
-                self._segment.append({"mark": self._mark()})
+                self._tell({"mark": self._mark()})
             self._watcher.announce()
             self.await_windows(TOUCH_WAIT_SECONDS)
 
@@ -178,6 +182,11 @@ class Session:
         """Wait until whoever reads has ended the windows that were open when we asked, for at most this time."""
         until_us = time.monotonic_ns() // 1000 + int(wait_seconds * 1_000_000)
         while time.monotonic_ns() // 1000 < until_us:
+            if self._link is not None and self._link.reads:
+                if self._link.windows_us >= self._marked_us:
+                    return
+                time.sleep(WAIT_STEP_SECONDS)
+                continue
             checkpoint = read_checkpoint(self.folder)
             if checkpoint is None or not checkpoint["open"] or checkpoint["windows_us"] >= self._marked_us:
                 return
@@ -185,18 +194,59 @@ class Session:
 
     def record(self, kind: str, item: dict[str, Any]) -> None:
         """Write one fact."""
-        self._segment.append({kind: [item]})
+        self._tell({kind: [item]})
 
     def finish(self) -> None:
         """The process ends: no run is open any more, and the segment is finished."""
         self._watcher.end(END_SECONDS)
-        try:
-            move_to_done(self._segment.path)
-        except OSError:
-            pass  # the next reader or command does it
-        self._segment.close()
+        is_handed_over = self._is_handed_over()
+        if not is_handed_over:
+            try:
+                move_to_done(self._segment.path)
+            except OSError:
+                pass  # the next reader or command does it
+        self._segment.close(remove=is_handed_over)
         if self._uploader is not None:
             self._uploader.flush(self._settings.flush_seconds)
+
+    def leave_in_child(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        if self._link is not None:
+            self._link.drop()
+
+    def _tell(self, frame: dict[str, Any]) -> None:
+        """Write a frame, and tell the agent of it too."""
+        self._segment.append(frame)
+        if self._link is not None:
+            self._link.say(frame)
+
+    @harmless(None)
+    def _make_link(self) -> Link | None:
+        """Return the line to the host's agent; None where no agent ever was in this boot, and so nothing of it is loaded."""
+        path = self._settings.agent_socket
+        if not path or not hasattr(os, "getuid") or not os.path.isdir(os.path.dirname(path)):
+            return None
+        from joulebook_collectors.link import Link
+
+        return Link(self._settings, self.folder, self._all_told)
+
+    def _all_told(self) -> list[dict[str, Any]]:
+        """Return all that an agent has to know of this process: what it wrote so far, and how it stands now."""
+        frames, _, _ = decode_frames(read_file(self._segment.path))
+        kinds = ("process", "runs", "scores", "counts")
+        told = [{kind: frame[kind] for kind in kinds if kind in frame} for frame in frames]
+        return [*(frame for frame in told if frame), {"mark": self._mark()}]
+
+    @harmless(False)
+    def _is_handed_over(self) -> bool:
+        """Tell whether all that we wrote lies in the agent's spool, and goes to our ledger from there."""
+        link = self._link
+        if link is None or not link.is_same_ledger or self._watcher.has_read:
+            return False
+        until = time.monotonic() + TOUCH_WAIT_SECONDS
+        while link.is_open and not link.is_kept and time.monotonic() < until:
+            time.sleep(WAIT_STEP_SECONDS)
+        return link.is_kept
 
     @harmless(None)
     def _begin_threads(self) -> None:

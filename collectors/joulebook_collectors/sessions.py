@@ -55,6 +55,8 @@ def _begin_anew() -> None:
     """In a forked child nothing of the parent's is ours: neither its segment nor its locks."""
     global _guard  # noqa: PLW0603 - a lock that another thread of the parent held stays locked for ever in the child
     _guard = threading.Lock()
+    for session in _sessions.values():
+        session.leave_in_child()
     _sessions.clear()
     lock.forget_all()
 

@@ -41,13 +41,7 @@ class Uploader:
         self._waiting: list[threading.Event] = []
         self._is_out_of_reach = False
         self._thread: threading.Thread | None = None
-        self._door: Door
-        if settings.ledger.startswith(SCHEME):
-            self._door = DropBox(folder_of(settings.ledger))
-        else:
-            from joulebook_ledger.client import HttpLedger
-
-            self._door = HttpLedger(settings.ledger, read_api_key(settings), patience_seconds=0.0)
+        self._door = door_of(settings)
 
     def begin(self) -> None:
         """Deliver from now on, once a minute."""
@@ -86,3 +80,16 @@ class Uploader:
             say_once(f"{without_secret(self._settings.ledger)} cannot be reached ({error}); the spool keeps everything")
         else:
             self._is_out_of_reach = False
+
+
+def door_of(settings: Settings) -> Door:
+    """Return the way to a ledger that is a service or a drop-box.
+
+    Raises:
+        JoulebookError: The address of the ledger or its token is none.
+    """
+    if settings.ledger.startswith(SCHEME):
+        return DropBox(folder_of(settings.ledger))
+    from joulebook_ledger.client import HttpLedger
+
+    return HttpLedger(settings.ledger, read_api_key(settings), patience_seconds=0.0)

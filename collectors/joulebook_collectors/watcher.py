@@ -22,6 +22,7 @@ from joulebook_collectors.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from joulebook_collectors.link import Link
     from joulebook_collectors.meters import FoundMeters
     from joulebook_collectors.segments import Segment
     from joulebook_ledger.settings import Settings
@@ -35,27 +36,33 @@ BASELINE_SECONDS = 0.25
 class Patience:
     """Answers the bell at once, unless it is rung all the time: then so many times a second, and what was announced meanwhile waits."""
 
-    __slots__ = ("_answers", "_seen")
+    __slots__ = ("_answers", "_per_second", "_seen")
 
-    def __init__(self) -> None:
+    def __init__(self, per_second: float = ANSWERS_PER_SECOND) -> None:
         self._answers = ANSWERS_PER_SECOND
+        self._per_second = per_second
         self._seen = 0.0
 
     def wait_seconds(self, now: float) -> float:
         """Return how long to wait before the bell is answered that was rung now, on the monotonic clock."""
-        self._answers = min(ANSWERS_PER_SECOND, self._answers + (now - self._seen) * ANSWERS_PER_SECOND) - 1
+        self._answers = min(ANSWERS_PER_SECOND, self._answers + (now - self._seen) * self._per_second) - 1
         self._seen = now
-        return 0.0 if self._answers >= 0 else -self._answers / ANSWERS_PER_SECOND
+        return 0.0 if self._answers >= 0 else -self._answers / self._per_second
 
 
 class Watcher:
-    """Waits for the lock of one spool folder while runs are open in this process."""
+    """Waits for the lock of one spool folder while runs are open in this process; where an agent reads, for the agent's end.
+
+    Attributes:
+        has_read: Whether this process ever read the meters itself.
+    """
 
     __slots__ = (
         "_bell",
         "_folder",
         "_found",
         "_idle",
+        "_link",
         "_lock",
         "_queued",
         "_ready",
@@ -63,9 +70,10 @@ class Watcher:
         "_settings",
         "_thread",
         "_wanted",
+        "has_read",
     )
 
-    def __init__(self, folder: str, segment: Segment, settings: Settings) -> None:
+    def __init__(self, folder: str, segment: Segment, settings: Settings, link: Link | None = None) -> None:
         """Open the lock.
 
         Raises:
@@ -74,7 +82,9 @@ class Watcher:
         self._folder = folder
         self._segment = segment
         self._settings = settings
+        self._link = link
         self._lock = open_once(os.path.join(folder, LOCK))
+        self.has_read = False
         self._found: FoundMeters | None = None
         self._bell: Bell | None = None
         self._wanted = threading.Event()
@@ -97,8 +107,11 @@ class Watcher:
         if not self._wanted.is_set() and not self._queued:
             self._ready.clear()
         self._wanted.set()
+        if self._is_read_by_agent():
+            self._ready.set()
         if self._thread is None or not self._thread.is_alive():
-            load_library()
+            if not self._ready.is_set():
+                load_library()
             self._thread = threading.Thread(target=self._wait_and_read, name="joulebook", daemon=True)
             self._thread.start()
         self.announce()
@@ -124,14 +137,21 @@ class Watcher:
     def _wait_and_read(self) -> None:
         while True:
             self._wanted.wait()
+            if self._link is not None and self._link.reads:
+                self._link.attend()
+                continue
             self._take_lock()
             try:
-                if self._wanted.is_set():
+                if self._wanted.is_set() and not self._is_read_by_agent():
                     self._read()
             finally:
                 self._lock.give()
                 self._ready.set()
                 self._idle.set()
+
+    def _is_read_by_agent(self) -> bool:
+        """Tell whether the host's agent reads for us; where there is one and the line is not open, it is opened."""
+        return self._link is not None and self._link.open()
 
     def _take_lock(self) -> None:
         """Wait for the lock; if another process holds it, nobody here need wait for a first reading."""
@@ -162,6 +182,7 @@ class Watcher:
                 sample_seconds=settings.sample_seconds,
             )
             reader.begin(before)
+            self.has_read = True
             self._ready.set()
             sample_ms = max(1, int(settings.sample_seconds * 1000))
             patience = Patience()
@@ -171,7 +192,11 @@ class Watcher:
                     time.sleep(patience.wait_seconds(time.monotonic()))
                 if self._wanted.is_set():
                     reader.tick(rung=rung)
-            reader.end()
+                if self._is_read_by_agent():
+                    break
+                if self._link is not None:
+                    self._link.hear(0.0)
+            reader.end(leaves_to_agent=self._is_read_by_agent())
         finally:
             self._bell = None
             bell.close()

@@ -25,12 +25,13 @@ SCOPES = ("host", "process")
 SCHEMES = ("sqlite:///", "postgresql+psycopg://", "http://", "https://", "file:///")
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file
 BOOK_FILE = "book.sqlite"
+AGENT_SOCKET, NO_SOCKET = "/run/joulebook/agent.sock", "none"
 _ALIASES = {"postgresql://": "postgresql+psycopg://", "postgres://": "postgresql+psycopg://"}
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 _KEYS = (
     "ledger", "home", "spool", "api_key", "api_key_file", "run_id", "sample_seconds", "flush_seconds", "sysfs_root", "proc_root",
-    "disable", "quiet", "machine", "scope", "budget", "tags", *LABEL_KEYS,
+    "disable", "quiet", "machine", "scope", "budget", "tags", "agent_socket", *LABEL_KEYS,
 )  # fmt: skip
 _TABLE = b"[tool.joulebook"
 
@@ -56,10 +57,11 @@ class Settings:
         budget: What a run may cost, in words; recorded with it.
         labels: Label name (of LABEL_KEYS, or `tag:KEY`) -> value.
         problems: What could not be taken, one sentence each.
+        agent_socket: Where an agent of this host may listen; empty where none is to be asked.
     """
 
     __slots__ = (
-        "api_key", "api_key_file", "budget", "disable", "flush_seconds", "home", "labels", "ledger", "machine", "problems", "proc_root", "quiet",
+        "agent_socket", "api_key", "api_key_file", "budget", "disable", "flush_seconds", "home", "labels", "ledger", "machine", "problems", "proc_root", "quiet",
         "run_id", "sample_seconds", "scope", "spool", "sysfs_root",
     )  # fmt: skip
 
@@ -67,8 +69,9 @@ class Settings:
         self, *, ledger: str, home: str, spool: str = "", api_key: str = "", api_key_file: str = "", run_id: str = "",
         sample_seconds: float = 1.0, flush_seconds: float = 5.0, sysfs_root: str = "/sys", proc_root: str = "/proc",
         disable: bool = False, quiet: bool = False, machine: str = "", scope: str = "host", budget: str = "",
-        labels: Mapping[str, str] | None = None, problems: tuple[str, ...] = (),
+        labels: Mapping[str, str] | None = None, problems: tuple[str, ...] = (), agent_socket: str = "",
     ) -> None:  # fmt: skip
+        self.agent_socket = agent_socket
         self.ledger = ledger
         self.home = home
         self.spool = spool
@@ -86,6 +89,11 @@ class Settings:
         self.budget = budget
         self.labels = dict(labels or {})
         self.problems = problems
+
+    @property
+    def is_default_ledger(self) -> bool:
+        """Whether the ledger is the one that holds where nobody names another."""
+        return self.ledger == f"sqlite:///{os.path.join(self.home, BOOK_FILE)}"
 
     def replaced(self, **changes: Any) -> Settings:
         """Return a copy with these fields changed; an unknown field is a programmer's mistake."""
@@ -132,6 +140,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: str | No
         sysfs_root=take.text("sysfs_root") or "/sys", proc_root=take.text("proc_root") or "/proc",
         disable=take.switch("disable"), quiet=take.switch("quiet"), machine=take.text("machine"),
         scope=take.choice("scope", SCOPES), budget=take.text("budget"), labels=take.labels(), problems=tuple(problems),
+        agent_socket=_socket_of(take.text("agent_socket") or AGENT_SOCKET),
     )  # fmt: skip
 
 
@@ -247,6 +256,10 @@ class _Taker:
         except BadInput as problem:
             self.problems.append(str(problem))
         return labels
+
+
+def _socket_of(path: str) -> str:
+    return "" if path == NO_SOCKET else path
 
 
 def _default_home(variables: Mapping[str, str]) -> str:

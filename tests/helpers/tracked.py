@@ -153,6 +153,7 @@ class Place:
             "JOULEBOOK_SPOOL": str(self.spool),
             "JOULEBOOK_HOME": str(folder / "home"),
             "JOULEBOOK_QUIET": "1",
+            "JOULEBOOK_AGENT_SOCKET": "none",
         }
         if ledger:
             self.environment["JOULEBOOK_LEDGER"] = ledger
