@@ -55,7 +55,7 @@ class Checkpoint:
             OSError: The disk refuses; the newer of the two is untouched.
         """
         number = self._number + 1
-        data = encode_frame({"form": self._form, "number": number, **frame}, rest)
+        data = encode_frame({**frame, "form": self._form, "number": number}, rest)
         descriptor = self._descriptors[number % _FILES]
         os.lseek(descriptor, 0, os.SEEK_SET)
         written = os.write(descriptor, data)
