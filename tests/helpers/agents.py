@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
+from helpers.tracked import PATIENCE_SECONDS, Keeper, Place, end_group, wait_until
 
 from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
 from joulebook_collectors.clock import Clock
+from joulebook_collectors.dropbox import ingest_dropbox
 from joulebook_collectors.meter import CounterValue, MeterDescription, NoData
 from joulebook_collectors.meters import FoundMeters, time_meter
 from joulebook_collectors.reader import Reader
-from joulebook_collectors.segments import create_segment, decode_frames, segment_names
+from joulebook_collectors.segments import create_segment, decode_frames, decode_line, encode_frame, segment_names
 
+NOBODY, SOMEBODY = 65_534, 65_533
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can start processes of other users"
+)
+# What a program of another user needs is loaded before it becomes his: the interpreter may lie where only we can read.
+BECOME = """
+import os, sys, threading, time, _socket
+import joulebook, joulebook.footprint
+import joulebook_collectors.link, joulebook_collectors.reader, joulebook_collectors.uploader, joulebook_collectors.peaks
+user = int(os.environ["TEST_USER"])
+if user:
+    os.setgid(user)
+    os.setuid(user)
+"""
 WATTS = 10
 HOUR_MS = 3_600_000
 START_MS = 1_800_000_000_000 // HOUR_MS * HOUR_MS + 30_000
@@ -114,3 +142,180 @@ class AgentHost:
     def total_mj(self) -> int:
         """Return the energy of all windows."""
         return sum(window.get("energy_mj", 0) for window in self.windows())
+
+
+class AgentPlace:
+    """Where an agent runs, in a process of its own, and jobs of several users reach it.
+
+    Attributes:
+        folder: A folder that every user may enter.
+        lines: What the agents wrote so far.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Lie below `folder`."""
+        self.folder = folder
+        self.lines: list[str] = []
+        self.jobs: list[subprocess.Popen[str]] = []
+        self.process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        (folder / "run").mkdir(mode=0o755)
+        self.environment = {
+            "JOULEBOOK_LEDGER": f"file://{folder / 'box'}",
+            "JOULEBOOK_HOME": str(folder / "state"),
+            "JOULEBOOK_SPOOL": str(folder / "state" / "spool"),
+            "JOULEBOOK_AGENT_SOCKET": str(folder / "run" / "agent.sock"),
+            "JOULEBOOK_AGENT_METRICS": "127.0.0.1:0",
+            "JOULEBOOK_SAMPLE_SECONDS": "0.2",
+            "JOULEBOOK_AGENT_DELIVER_SECONDS": "3600",
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start an agent and wait until it reads."""
+        self.begin(*arguments, **environment)
+        self.wait_for("event=reading")
+        assert self.process is not None
+        return self.process
+
+    def begin(self, *arguments: str, **environment: str) -> None:
+        """Start an agent."""
+        surroundings = {name: value for name, value in os.environ.items() if not name.startswith("JOULEBOOK_")}
+        self.lines = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "joulebook_collectors.agent", *arguments],
+            env={**surroundings, **self.environment, **environment}, stderr=subprocess.PIPE, text=True, cwd=self.folder,
+        )  # fmt: skip
+        self._thread = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
+        self._thread.start()
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            self.lines.append(line.rstrip())
+
+    def wait_for(self, words: str) -> str:
+        """Wait until the agent says something, and return the line."""
+        assert self.process is not None
+        process = self.process
+        wait_until(
+            lambda: any(words in line for line in self.lines) or process.poll() is not None, f"{words}: {self.lines}"
+        )
+        found = [line for line in self.lines if words in line]
+        assert found, self.lines
+        return found[-1]
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End the agent, and return its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_SECONDS)
+        assert self._thread is not None
+        self._thread.join(PATIENCE_SECONDS)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+    def job(self, name: str, user: int = 0, ledger: str | None = None) -> Place:
+        """Return the place of a job of some user, who announces himself to this agent."""
+        folder = self.folder / name
+        folder.mkdir(mode=0o777)
+        folder.chmod(0o777)
+        place = JobPlace(folder, self.jobs, self.environment["JOULEBOOK_LEDGER"] if ledger is None else ledger)
+        place.environment["JOULEBOOK_AGENT_SOCKET"] = self.environment["JOULEBOOK_AGENT_SOCKET"]
+        place.environment["TEST_USER"] = str(user)
+        place.environment["HOME"] = str(folder)
+        return place
+
+    def books(self) -> Keeper:
+        """Return what the agent delivered."""
+        keeper = Keeper()
+        ingest_dropbox(str(self.folder / "box"), keeper)
+        return keeper
+
+    def ask(self, page: str) -> tuple[int, str]:
+        """Ask the agent's page."""
+        url = self.wait_for("event=serving").partition("url=")[2].removesuffix("/metrics")
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET", page)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def figure(self, name: str) -> float:
+        """Return a figure of the metrics page, summed over its labels."""
+        lines = self.ask("/metrics")[1].splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == name)
+
+    def call(self) -> Caller:
+        """Return a connection to the agent's socket, which says what a test wants."""
+        return Caller(self.environment["JOULEBOOK_AGENT_SOCKET"])
+
+
+class JobPlace(Place):
+    """The place of jobs whose processes are ended with the agent's place."""
+
+    def __init__(self, folder: Path, jobs: list[subprocess.Popen[str]], ledger: str) -> None:
+        """Lie below `folder`; note what is started in `jobs`."""
+        super().__init__(folder, ledger)
+        self._jobs = jobs
+
+    def start(self, program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a program."""
+        process = super().start(program, *arguments, **environment)
+        self._jobs.append(process)
+        return process
+
+
+class Caller:
+    """A client that keeps no rules."""
+
+    def __init__(self, path: str) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(PATIENCE_SECONDS)
+        self.sock.connect(path)
+        self._came = b""
+
+    def say(self, *frames: dict[str, Any]) -> None:
+        """Send frames."""
+        self.sock.sendall(b"".join(encode_frame(frame) for frame in frames))
+
+    def hear(self) -> dict[str, Any]:
+        """Return the next frame; empty where the connection is over."""
+        while b"\n" not in self._came:
+            try:
+                data = self.sock.recv(65_536)
+            except ConnectionError:
+                return {}
+            if not data:
+                return {}
+            self._came += data
+        line, _, self._came = self._came.partition(b"\n")
+        return decode_line(line) or {}
+
+    def hear_of(self, kind: str) -> dict[str, Any]:
+        """Return the next frame that has this kind; empty where none comes any more."""
+        while (frame := self.hear()) and kind not in frame:
+            pass
+        return frame
+
+    def close(self) -> None:
+        """End the connection."""
+        self.sock.close()
+
+
+@contextlib.contextmanager
+def agent_place() -> Iterator[AgentPlace]:
+    """Give a place that every user may enter; its agent is ended with it."""
+    folder = Path(tempfile.mkdtemp(prefix="joulebook-agent-"))
+    folder.chmod(0o755)
+    place = AgentPlace(folder)
+    try:
+        yield place
+    finally:
+        for job in place.jobs:
+            end_group(job)
+        if place.process is not None:
+            place.end(signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
