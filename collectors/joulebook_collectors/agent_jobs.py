@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _RECORDS: dict[str, type[Any]] = {"runs": RunEvent, "scores": Score, "counts": Count}
 _CREDENTIALS = struct.Struct("3i")
-BUDGET_BYTES, BUDGET_BYTES_PER_SECOND = 1 << 20, 1 << 16
+BUDGET_BYTES, BUDGET_BYTES_PER_SECOND = 1 << 22, 1 << 16  # of one user, whatever the number of his jobs
 PAUSE_SECONDS = 0.2
 SILENCE_SECONDS = 10.0
 MOST_RUNS = 100_000
@@ -69,6 +69,7 @@ class Jobs:
         self._most = most
         self._most_per_user = most_per_user
         self._owners: dict[str, int] = {}
+        self._budgets: dict[int, tuple[float, float]] = {}
         self.pid_namespace = _namespace("/proc/self/ns/pid")
 
     def welcome(self, sock: socket.socket) -> Channel | None:
@@ -95,6 +96,14 @@ class Jobs:
             for known in list(self._owners)[: MOST_RUNS // 10]:
                 del self._owners[known]
         return uid == ROOT or self._owners.setdefault(run, uid) == uid
+
+    def spend(self, uid: int, number: int) -> float:
+        """Take so many bytes off what a user may send; return for how many seconds he has to wait then."""
+        now = time.monotonic()
+        left, at = self._budgets.get(uid, (float(BUDGET_BYTES), now))
+        left = min(BUDGET_BYTES, left + (now - at) * BUDGET_BYTES_PER_SECOND) - number
+        self._budgets[uid] = (left, now)
+        return 0.0 if left >= 0 else max(PAUSE_SECONDS, -left / BUDGET_BYTES_PER_SECOND)
 
     def take_ended(self) -> list[JobChannel]:
         """Return the connections that are over, each once."""
@@ -140,9 +149,7 @@ class JobChannel(Channel):
         self._at_us = 0
         self._came_bytes = 0
         self._is_namespace_ours = False
-        self._budget_bytes = float(BUDGET_BYTES)
-        self._budget_at = time.monotonic()
-        self.until = self._budget_at + SILENCE_SECONDS
+        self.until = time.monotonic() + SILENCE_SECONDS
 
     def on_bytes(self, data: bytes) -> None:
         """Take whole lines; the rest waits. Who sends more than its share is not listened to for a moment."""
@@ -155,7 +162,9 @@ class JobChannel(Channel):
             self._hear(line)
         if len(self._rest) > LONGEST_LINE:
             self.refuse("malformed", f"a line is longer than {LONGEST_LINE} bytes")
-        self._spend(len(data))
+        wait_seconds = self._jobs.spend(self.uid, len(data))
+        if wait_seconds:
+            self.pause_until = time.monotonic() + wait_seconds
         if self.segment is not None:
             self._acknowledge()
 
@@ -339,15 +348,6 @@ class JobChannel(Channel):
         if visible is not None:
             checked["visible"] = [None if text is None else str(text)[:4096] for text in visible][:2]
         return checked
-
-    def _spend(self, number: int) -> None:
-        now = time.monotonic()
-        self._budget_bytes = (
-            min(BUDGET_BYTES, self._budget_bytes + (now - self._budget_at) * BUDGET_BYTES_PER_SECOND) - number
-        )
-        self._budget_at = now
-        if self._budget_bytes < 0:
-            self.pause_until = now + max(PAUSE_SECONDS, -self._budget_bytes / BUDGET_BYTES_PER_SECOND)
 
     def _acknowledge(self) -> None:
         """Tell how many bytes are kept; while the disk refuses, no more is heard."""

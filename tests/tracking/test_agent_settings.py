@@ -156,5 +156,5 @@ def test_a_file_that_cannot_be_read_is_named_with_the_remedy(tmp_path: Path) -> 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A name given by hand is meant."""
-    with pytest.raises(BadInput, match="gone.toml cannot be read: No such file"):
+    with pytest.raises(BadInput, match=r"gone\.toml cannot be read: No such file"):
         load_agent_settings({"HOME": str(tmp_path)}, str(tmp_path / "gone.toml"))

@@ -1,0 +1,147 @@
+"""What happens to a host, and what the agent makes of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+
+import pytest
+from helpers.agents import BECOME, AgentPlace, agent_place, needs_root
+from helpers.tracked import wait_until
+
+from joulebook_collectors.agent_devices import fingerprint
+from joulebook_collectors.attendance import Attendance
+from joulebook_collectors.span import Span
+from joulebook_ledger.core.records import Use, Window
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="a host of this kind has a /proc"),
+]
+
+PROCESSES = 10_000
+STAT = "{pid} (worker) S 1 1 1 0 -1 0 0 0 0 0 10 10 0 0 20 0 1 0 {pid} 0 0\n"
+
+
+@pytest.fixture
+def place() -> Iterator[AgentPlace]:
+    """Return a place for an agent."""
+    with agent_place() as place:
+        yield place
+
+
+def test_its_own_sigkill_loses_and_doubles_nothing(place: AgentPlace) -> None:
+    """Killed and started again three times: its windows follow each other without a hole, and one reader tells it all."""
+    for _ in range(3):
+        place.start()
+        seen = place.figure("joulebook_meter_energy_joules_total")
+        wait_until(lambda seen=seen: place.figure("joulebook_meter_energy_joules_total") > seen, "it reads")
+        place.end(signal.SIGKILL)
+    place.start()
+    assert place.end() == 0
+    keeper = place.books()
+    keeper.assert_sound()
+    assert len({batch.reader.reader for batch in keeper.batches}) == 1
+    for meter in {window.meter for window in keeper.facts(Window) if not window.is_gap}:
+        windows = sorted((w.start_ms, w.end_ms) for w in keeper.facts(Window) if w.meter == meter)
+        assert sum(end - start for start, end in windows) == windows[-1][1] - windows[0][0]
+
+
+def test_a_job_that_dies_with_the_agent_is_killed(place: AgentPlace) -> None:
+    """The next agent finds what the last one knew of it."""
+    place.start()
+    job = place.job("job")
+    program = BECOME + "with joulebook.track(model='m'):\n    print('ready', flush=True)\n    sys.stdin.readline()\n"
+    process = job.start(program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: place.figure("joulebook_runs_open") == 1, "it is heard")
+    assert place.process is not None
+    place.process.send_signal(signal.SIGSTOP)
+    process.kill()
+    place.end(signal.SIGKILL)
+    place.start()
+    place.end()
+    keeper = place.books()
+    assert keeper.statuses == {keeper.run_named("m"): ["killed"]}
+
+
+def fill(file: FileIO) -> None:
+    """Write until nothing more fits."""
+    while True:
+        file.write(b"x" * 4_096)
+
+
+@needs_root
+def test_a_full_disk_stops_nothing_and_loses_nothing(place: AgentPlace) -> None:
+    """What has no room waits in memory and in the checkpoint, and is written when there is some."""
+    state = place.folder / "state"
+    state.mkdir(mode=0o700)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", str(state).encode(), b"tmpfs", 0, b"size=256k,mode=0700") != 0:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        place.start()
+        filler = state / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            fill(file)
+        done = place.job("job").run(
+            BECOME + "for n in range(30):\n    with joulebook.track(model='m'):\n        time.sleep(0.01)\n"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert place.ask("/healthz") == (200, "ok\n")
+        filler.unlink()
+        wait_until(lambda: place.ask("/readyz")[0] == 200, "it goes on")
+        assert place.end() == 0
+    finally:
+        libc.umount2(str(state).encode(), 2)
+    keeper = place.books()
+    keeper.assert_sound()
+    assert list(keeper.statuses.values()) == [["finished"]] * 30
+    for meter in {use.meter for use in keeper.facts(Use)}:
+        windows = sorted((w.start_ms, w.end_ms) for w in keeper.facts(Window) if w.meter == meter)
+        assert sum(end - start for start, end in windows) == windows[-1][1] - windows[0][0]
+
+
+def test_ten_thousand_processes_are_not_looked_at_each_time(tmp_path: Path) -> None:
+    """Where the kernel does not name children a look at all of them comes so seldom that it costs next to nothing."""
+    proc = tmp_path / "proc"
+    for pid in range(2, PROCESSES + 2):
+        folder = proc / str(pid)
+        folder.mkdir(parents=True)
+        (folder / "stat").write_text(STAT.format(pid=pid))
+    attendance = Attendance(str(tmp_path), 1_000_000, str(proc))
+    spans = [Span()]
+    asked: list[int] = []
+    for second in range(2, 20):
+        attendance.look(second * 1_000_000, spans, everywhere=True)
+        asked.append(attendance._next_scan_us)
+    assert len(set(asked)) < len(asked)
+    assert asked[0] > 2_000_000
+
+
+def test_devices_that_come_and_go_are_seen(tmp_path: Path, place: AgentPlace) -> None:
+    """By name, without asking any driver; the agent then looks for its meters anew and goes on."""
+    (tmp_path / "dev").mkdir()
+    bare = fingerprint(str(tmp_path / "sys"), str(tmp_path / "dev"))
+    (tmp_path / "dev" / "nvidia0").touch()
+    (tmp_path / "sys" / "class" / "powercap" / "intel-rapl:0").mkdir(parents=True)
+    full = fingerprint(str(tmp_path / "sys"), str(tmp_path / "dev"))
+    shutil.rmtree(tmp_path / "sys")
+    assert len({bare, full, fingerprint(str(tmp_path / "sys"), str(tmp_path / "dev"))}) == 3
+    process = place.start()
+    before = len([line for line in place.lines if "event=reading" in line])
+    os.kill(process.pid, signal.SIGHUP)
+    wait_until(lambda: len([line for line in place.lines if "event=reading" in line]) > before, "it looked anew")
+    assert place.end() == 0
+    keeper = place.books()
+    keeper.assert_sound()
+    meter = keeper.facts(Window)[0].meter
+    windows = sorted((w.start_ms, w.end_ms) for w in keeper.facts(Window) if w.meter == meter)
+    assert sum(end - start for start, end in windows) == windows[-1][1] - windows[0][0]
