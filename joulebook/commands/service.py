@@ -1,4 +1,4 @@
-"""Run a service: serve, agent."""
+"""Run a service: serve, agent, hosts, retire."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from joulebook.commands.options import SERVICE, door_of, examples, whole
+from joulebook.commands.options import SERVICE, Json, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
 from joulebook_ledger.core.refusals import BadInput, Unavailable
 from joulebook_ledger.settings import without_secret
@@ -68,3 +68,39 @@ def agent(
     words = [*(["--config", config] if config else []), *(["--check"] if check else []), *(["--once"] if once else [])]
     program = [sys.executable, "-P", "-m", "joulebook_collectors.agent", *words]
     os.execve(sys.executable, program, dict(door_of(context).environment))  # noqa: S606 - our own module
+
+
+@app.command(
+    "hosts", cls=PlainCommand, rich_help_panel=SERVICE, epilog=examples("joulebook hosts", "joulebook hosts --json"),
+)  # fmt: skip
+def hosts(context: typer.Context, *, json: Json = False) -> None:
+    """List machines and who reads there: until when all was told, when it was heard of last, and which months it owes."""
+    from joulebook.hosts import page
+
+    door = door_of(context)
+    with door.ledger() as ledger:
+        body = ledger.hosts()
+    door.answer(body, None if json else page(body, door.page))
+
+
+@app.command(
+    "retire", cls=PlainCommand, rich_help_panel=SERVICE,
+    epilog=examples("joulebook retire 3f9c --reason 'the node was scrapped'", "joulebook retire node-17 --reason 'reinstalled without its spool'"),
+)  # fmt: skip
+def retire(
+    context: typer.Context,
+    reader: Annotated[str, typer.Argument(metavar="READER", help="A reader's id or its beginning, or a machine: all that still read there.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why nobody waits for it any more.", show_default=False)] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Say that a reader is gone for good and owes nothing more. What still comes of it is taken all the same."""
+    from joulebook.hosts import page, readers_named
+    from joulebook_ledger.desk import retirement_batch
+
+    door = door_of(context)
+    with door.ledger() as ledger:
+        named = [found["reader"] for found in readers_named(ledger.hosts(), reader)]
+        door.enter(ledger, retirement_batch(door.entry(), named, reason))
+        body = ledger.hosts()
+    door.answer(body, None if json else f"{len(named)} retired: {', '.join(named)}\n\n{page(body, door.page)}")

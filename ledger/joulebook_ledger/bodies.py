@@ -149,6 +149,39 @@ class WhyBody(TypedDict):
     tree: WhyNode
 
 
+class ReaderBody(TypedDict):
+    """Who reads, or read, on a machine: state is active, lost (silent for seven days) or retired; `owing` are months."""
+
+    reader: str
+    rank: str
+    boot: str
+    state: str
+    complete_until: str | None
+    last_heard: str
+    owing: list[str]
+    retired_because: str | None
+    retired_by: str | None
+
+
+class MachineBody(TypedDict):
+    """A machine: lost where one of its readers is, complete until what the last of them has told."""
+
+    machine: str
+    host: str
+    state: str
+    complete_until: str | None
+    last_heard: str
+    owing: list[str]
+    readers: list[ReaderBody]
+
+
+class HostsBody(TypedDict):
+    """The machines of a book, at an instant of its clock."""
+
+    at: str
+    machines: list[MachineBody]
+
+
 class CheckBody(TypedDict):
     """One check of `verify`."""
 

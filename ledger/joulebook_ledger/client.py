@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import httpx2
     import tenacity
 
-    from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
@@ -144,6 +144,10 @@ class HttpLedger:
     def why(self, figure: str) -> WhyBody:
         """Return the derivation of a figure."""
         return cast("WhyBody", self._body("GET", "/v1/why", [("figure", figure)]))
+
+    def hosts(self) -> HostsBody:
+        """Return the machines and their readers."""
+        return cast("HostsBody", self._body("GET", "/v1/hosts"))
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.catalogue.zones import Zone, find_zone
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site, is_currency
+from joulebook_ledger.core.facts import Retirement
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, PPM, scale_decimal
@@ -197,6 +198,14 @@ def factor_batch(entry: Entry, factors: Sequence[Factor]) -> bytes:
 def correction_batch(entry: Entry, corrections: Sequence[Correction]) -> bytes:
     """Return the batch of corrections: each voids one fact, with its reason and author."""
     return entry.batch(list(corrections))
+
+
+def retirement_batch(entry: Entry, readers: Sequence[str], reason: str) -> bytes:
+    """Return the batch that retires readers which are gone for good: nobody waits for what they owe."""
+    if not reason:
+        raise BadInput("a reader is retired for a reason: add --reason, such as --reason 'the node was scrapped'")
+    author = entry.author or DESK
+    return entry.batch([Retirement(reader=reader, reason=reason, author=author) for reader in readers])
 
 
 def _zone_of(place: Place, *, is_known: bool) -> Zone | None:

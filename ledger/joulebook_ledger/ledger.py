@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
@@ -44,6 +44,10 @@ class Ledger(Protocol):
 
     def why(self, figure: str) -> WhyBody:
         """Return the derivation of a figure such as `run:R#cost`, or `last cost`."""
+        ...
+
+    def hosts(self) -> HostsBody:
+        """Return the machines, their readers, and who owes which month."""
         ...
 
     def verify(self) -> VerifyBody:

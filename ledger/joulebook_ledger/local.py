@@ -14,7 +14,7 @@ from joulebook_ledger.store import reads
 from joulebook_ledger.store.engine import open_book
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
@@ -102,6 +102,13 @@ class LocalLedger:
 
         with self._book.read() as rows:
             return explain(rows, figure)
+
+    def hosts(self) -> HostsBody:
+        """Return the machines and their readers."""
+        from joulebook_ledger.hosts import list_hosts
+
+        with self._book.read() as rows:
+            return list_hosts(rows, self._clock())
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself."""

@@ -16,7 +16,7 @@ from joulebook_ledger.core.refusals import BadInput, Unavailable
 from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
 COMMANDS = [name for names in PANELS.values() for name in names]
-READING = [["runs"], ["show"], ["report"], ["rank"], ["why"], ["verify"], ["factors"]]
+READING = [["runs"], ["show"], ["report"], ["rank"], ["why"], ["verify"], ["factors"], ["hosts"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from joulebook_ledger.bodies import RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
 from joulebook_ledger.queries import RESOURCES, RankQuery, ReportQuery, RunsQuery
@@ -93,6 +93,11 @@ class FakeLedger:
         """Return a tree of one node."""
         self._hear(("why", figure))
         return {"figure": figure, "value": "0.1", "unit": "kWh", "tree": {"text": "one reading", "children": []}}
+
+    def hosts(self) -> HostsBody:
+        """Return no machine."""
+        self._hear("hosts")
+        return {"at": "2026-11-22T10:00:00.000Z", "machines": []}
 
     def verify(self) -> VerifyBody:
         """Return a clean bill."""

@@ -11,6 +11,7 @@ from joulebook.commands.main import main
 from joulebook.wiring import Door
 from joulebook_ledger.bodies import (
     FootprintRow,
+    HostsBody,
     RankBody,
     RankRow,
     ReportBody,
@@ -107,6 +108,16 @@ WHY: WhyBody = {
         {"text": "cpu package-0", "value": "1.2 Wh", "source": "counter"}, {"text": "tariff", "value": "0.25 EUR/kWh", "source": "declared"},
     ]},
 }  # fmt: skip
+HOSTS: HostsBody = {
+    "at": "2026-11-22T19:07:12.000Z", "machines": [{
+        "machine": "m1", "host": "node-a", "state": "lost", "complete_until": "2026-10-03T04:05:06.000Z",
+        "last_heard": "2026-10-03T04:06:00.000Z", "owing": ["2026-10"], "readers": [
+            {"reader": "feed" * 8, "rank": "agent", "boot": "b2", "state": "lost", "complete_until": "2026-10-03T04:05:06.000Z",
+             "last_heard": "2026-10-03T04:06:00.000Z", "owing": ["2026-10"], "retired_because": None, "retired_by": None},
+            {"reader": "cafe" * 8, "rank": "job", "boot": "b1", "state": "retired", "complete_until": "2026-09-03T04:05:06.000Z",
+             "last_heard": "2026-09-03T04:06:00.000Z", "owing": [], "retired_because": "scrapped", "retired_by": "ann"},
+        ]}],
+}  # fmt: skip
 VERIFIED: VerifyBody = {
     "ok": True, "checks": [{"name": "chain", "ok": True, "detail": "12 links"}], "link": 12, "head": "abcdef", "cannot_prove": "That.",
 }  # fmt: skip
@@ -160,6 +171,11 @@ class FixedLedger:
         """Answer with one derivation."""
         self._ask(figure)
         return WHY
+
+    def hosts(self) -> HostsBody:
+        """Answer with one machine and its reader."""
+        self._ask("hosts")
+        return HOSTS
 
     def verify(self) -> VerifyBody:
         """Answer that all is well."""

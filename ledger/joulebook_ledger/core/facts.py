@@ -8,7 +8,7 @@ from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.core.vocabulary import require_text
+from joulebook_ledger.core.vocabulary import LONGEST_NAME, require_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,28 @@ class Correction:
             require_text(getattr(self, name), name)
 
 
-Fact = Meter | Window | Use | RunEvent | Score | Count | Factor | Site | Placement | Correction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """Says of a reader that is gone for good that it owes nothing any more. What still comes of it is stored all the same.
+
+    Attributes:
+        reader: Its id.
+        reason: Why nobody waits for it.
+        author: Who says so.
+    """
+
+    reader: str
+    reason: str
+    author: str
+
+    def __post_init__(self) -> None:
+        """Check that it says why and who."""
+        require_text(self.reader, "reader", longest=LONGEST_NAME)
+        for name in ("reason", "author"):
+            require_text(getattr(self, name), name)
+
+
+Fact = Meter | Window | Use | RunEvent | Score | Count | Factor | Site | Placement | Correction | Retirement
 
 
 def content_text(fact: Fact) -> str:

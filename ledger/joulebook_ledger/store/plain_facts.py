@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction, Fact
+from joulebook_ledger.core.facts import Correction, Fact, Retirement
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.units import MICRO, MILLISECONDS_PER_DAY
 from joulebook_ledger.core.wire import Batch
@@ -94,6 +94,8 @@ class PlainFacts:
             return self._refusal_of_currency(fact.currency)
         if isinstance(fact, Correction):
             return self._refusal_of_correction(fact)
+        if isinstance(fact, Retirement):
+            return self._refusal_of_retirement(fact)
         return None
 
     def _accept(self, fact: Fact, row: Row) -> None:
@@ -126,6 +128,13 @@ class PlainFacts:
                 f"{fact.table} has no fact {fact.key}: a key is a JSON list of {', '.join(SHAPES[fact.table].key)}",
             )
         return None
+
+    def _refusal_of_retirement(self, fact: Retirement) -> Verdict | None:
+        if one(self._rows, "SELECT 1 FROM reader WHERE reader = :reader AND machine <> ''", reader=fact.reader):
+            return None
+        return refused(
+            "no_such_reader", f"no reader {fact.reader!r} of a machine was ever heard of: `joulebook hosts` lists them"
+        )
 
     def _voided_row(self, fact: Correction) -> Row | None:
         shape = SHAPES[fact.table]

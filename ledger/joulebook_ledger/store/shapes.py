@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction, Fact
+from joulebook_ledger.core.facts import Correction, Fact, Retirement
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.wire import canonical_bytes
 
@@ -129,10 +129,15 @@ def _correction(fact: Correction, _reader: str) -> Row:
     return (fact.table, fact.key, fact.reason, fact.author)
 
 
+def _retirement(fact: Retirement, _reader: str) -> Row:
+    return (fact.reader, fact.reason, fact.author)
+
+
 _ROWS: dict[type[Any], tuple[str, Callable[[Any, str], Row]]] = {
     Meter: ("meter", _meter), Window: ("meter_window", _window), Use: ("meter_use", _use), RunEvent: ("run_event", _run_event),
     Score: ("score", _score), Count: ("work_count", _count), Site: ("site", _site), Placement: ("placement", _placement),
     Factor: ("factor", _factor), Correction: ("correction", _correction),
+    Retirement: ("retirement", _retirement),
 }  # fmt: skip
 
 
