@@ -1,7 +1,8 @@
 """A folder as a ledger's letter box: sealed batch files, one writer per file, no locks; for homes on NFS, air gaps and notebooks.
 
 A reader's files are numbered without a gap, so whoever ingests them remembers one number for each reader; files are left where they
-are, for other books may ingest them too. A file that is not whole yet (its name carries its digest) waits for the next time.
+are, for other books may ingest them too. A file that is not whole yet (its name carries its digest) waits for the next time, and those
+after it too, for an hour: then it is held to be damaged, named, and blocks nothing any more.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 
+from joulebook_collectors.clock import wall_ms
 from joulebook_collectors.folders import write_file
 from joulebook_collectors.identity import digest
 from joulebook_ledger.core.refusals import BadInput, Unavailable
+from joulebook_ledger.core.slotted import Slotted
 from joulebook_ledger.core.wire import Answer, decode_batch
 
 TYPE_CHECKING = False
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 SCHEME = "file://"
 ENDING = ".batch"
 _DIGEST_DIGITS = 16
+DAMAGED_AFTER_MS = 3_600_000
+NOT_WHOLE = "it is not whole: the digest in its name is not that of its bytes. Copy it once more; what was taken already does no harm"
 
 
 class DropBox:
@@ -76,7 +81,53 @@ def file_name(reader: str, sequence: int, batch: bytes) -> str:
     return f"{safe}_{sequence:010d}_{digest(batch.decode())[:_DIGEST_DIGITS]}{ENDING}"
 
 
-def ingest_dropbox(folder: str, ledger: Door, remembered: str = "") -> int:
+class Taken(Slotted):
+    """What was taken in.
+
+    Attributes:
+        counts: Outcome -> number of items.
+        batches: How many batches were delivered.
+        left: File -> why nothing, or not all, of it was taken; it is taken the next time, or a person looks at it.
+    """
+
+    __slots__ = ("batches", "counts", "left")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.batches = 0
+        self.left: dict[str, str] = {}
+
+    @property
+    def items(self) -> int:
+        """How many items the ledger answered."""
+        return sum(self.counts.values())
+
+    def deliver(self, ledger: Door, batch: bytes, path: str) -> bool:
+        """Deliver a batch; tell whether the ledger is done with it.
+
+        Raises:
+            Unavailable: The ledger cannot be reached.
+        """
+        try:
+            decode_batch(batch)
+        except (BadInput, Unavailable) as error:  # no batch, or one of a newer version
+            self.left[path] = str(error)
+            return False
+        try:
+            answer = ledger.deliver(batch)
+        except BadInput as error:
+            self.left[path] = str(error)
+            return False
+        self.batches += 1
+        for outcome, number in answer.counts.items():
+            self.counts[outcome] = self.counts.get(outcome, 0) + number
+        if answer.counts.get("retry_later"):
+            self.left[path] = "some of it lies ahead of the ledger's clock: it is taken the next time"
+            return False
+        return True
+
+
+def ingest_dropbox(folder: str, ledger: Door, remembered: str = "", taken: Taken | None = None) -> int:
     """Deliver every batch of a drop-box that was not delivered before; return how many items the ledger answered.
 
     Args:
@@ -84,36 +135,51 @@ def ingest_dropbox(folder: str, ledger: Door, remembered: str = "") -> int:
         ledger: The book.
         remembered: A file of one's own in which to remember how far each reader was read; without it all is delivered again, which
             changes nothing but takes its time.
+        taken: Where to note what was taken, and what was not.
 
     Raises:
         Unavailable: The ledger cannot be reached, or the folder cannot be read.
     """
+    taken = Taken() if taken is None else taken
+    before = taken.items
     reached = _recall(remembered)
     stuck: set[str] = set()
-    answered = 0
+    waiting: set[str] = set()
     for reader, sequence, path in _batches(folder):
-        if reader in stuck or sequence <= reached.get(reader, 0):
+        if reader in waiting or sequence <= reached.get(reader, 0):
             continue
         batch = _whole(path)
-        if batch is None or not (answer := _deliver(ledger, batch)):
+        if batch is None:
+            taken.left[path] = NOT_WHOLE
             stuck.add(reader)
-            continue
-        answered += sum(answer.counts.values())
-        if answer.counts.get("retry_later"):
+            if _is_fresh(path):
+                waiting.add(reader)
+        elif not taken.deliver(ledger, batch, path):
             stuck.add(reader)
-        else:
+        elif reader not in stuck:
             reached[reader] = sequence
     _remember(remembered, reached)
-    return answered
+    return taken.items - before
 
 
-def _deliver(ledger: Door, batch: bytes) -> Answer | None:
-    """Return the ledger's answer; None where the file is no batch, which a person has to look at."""
+def take_file(path: str, ledger: Door, taken: Taken) -> None:
+    """Deliver one batch file.
+
+    Raises:
+        Unavailable: The ledger cannot be reached.
+    """
+    batch = _whole(path)
+    if batch is None:
+        taken.left[path] = NOT_WHOLE
+    else:
+        taken.deliver(ledger, batch, path)
+
+
+def _is_fresh(path: str) -> bool:
     try:
-        decode_batch(batch)
-        return ledger.deliver(batch)
-    except BadInput:
-        return None
+        return wall_ms() - os.stat(path).st_mtime_ns // 1_000_000 < DAMAGED_AFTER_MS
+    except OSError:
+        return True
 
 
 def _batches(folder: str) -> Iterator[tuple[str, int, str]]:

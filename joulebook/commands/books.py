@@ -21,30 +21,34 @@ IMPORTS = ("spool",)
 
 @app.command(
     "import", cls=PlainCommand, rich_help_panel=BOOKS,
-    epilog=examples("joulebook import spool /shared/joulebook", "joulebook import spool file:///shared/joulebook --json"),
+    epilog=examples(
+        "joulebook import spool /shared/joulebook", "joulebook import spool node-17-spool.tar.gz",
+        "joulebook import spool /media/stick/spool --final --json",
+    ),
 )  # fmt: skip
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of a drop-box.")],
-    *, json: Json = False,
+    source: Annotated[str, typer.Argument(metavar="PATH", help="A drop-box, a copied spool folder, one .batch file, or a tar of them.")],
+    *,
+    final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
+    json: Json = False,
 ) -> None:  # fmt: skip
-    """Take in what readers left in a drop-box; what was taken in before changes nothing, and nothing is removed there."""
-    from joulebook_collectors.dropbox import folder_of, ingest_dropbox
+    """Take in what readers left in a drop-box, or a spool that was carried here; what was taken before changes nothing.
+
+    Nothing is changed or removed where it lies.
+    """
+    from joulebook.carried import body_of, page
+    from joulebook_collectors.carried import take_in as take_carried
+    from joulebook_collectors.dropbox import folder_of
 
     refuse_unknown(kind, "kind", IMPORTS)
-    folder = Path(folder_of(source)).absolute()
-    if not folder.is_dir():
-        raise BadInput(
-            f"{source!r} is no folder: name what stands after file:// in the JOULEBOOK_LEDGER of those who write there"
-        )
+    path = str(Path(folder_of(source)).absolute())
     door = door_of(context)
     with door.ledger() as ledger:
-        items = ingest_dropbox(str(folder), ledger, remembered=door.memory_of(f"drop-box {folder}"))
-        entries = ledger.book()
-        name = ledger.name
-    body = {"ledger": name, "items": items, "entries_booked": entries}
-    door.answer(body, None if json else f"{items} items of {folder} were taken into {name}; {entries} entries booked.")
+        carried = take_carried(path, ledger, lambda folder: door.memory_of(f"drop-box {folder}"), is_final=final)
+        body = body_of(carried, ledger.name, entries=ledger.book())
+    door.answer(body, None if json else page(body, path, door.page))
 
 
 @app.command(
