@@ -12,47 +12,29 @@ The first frame of a segment says in which form its frames are. One of a newer f
 from __future__ import annotations
 
 import errno
-import json
 import os
 import threading
 from binascii import crc32
 
 from joulebook_collectors.lock import LockedFile, adopt, forget, read_file
+from joulebook_collectors.quickjson import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     Frame = dict[str, Any]
-
-
-def _dumper() -> Callable[[Any], str]:
-    """Return what turns a frame into JSON. `JSONEncoder.encode` makes its C encoder anew for each call, which costs more than it does."""
-    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return encode
-    try:
-        run = make(None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
-        if "".join(run({"a": [1, None, "b"]}, 0)) != '{"a":[1,null,"b"]}':
-            return encode
-    except TypeError:
-        return encode
-    return lambda frame: "".join(run(frame, 0))
-
 
 ENDING = ".segment"
 FORM = 1
 MOST_PENDING = 20_000
 _PREFIX_BYTES = 9
 _FORM_KEY = b'{"form":'
-_dump = _dumper()
 
 
 def encode_frame(frame: Frame, rest: bytes = b"{}") -> bytes:
     """Return a frame as one line; with it what `encode_rest` made of another one, without encoding that again."""
-    body = _dump(frame).encode()
+    body = encode(frame).encode()
     if len(rest) > len(b"{}"):
         body = body[:-1] + b"," + rest[1:]
     return b"%08x %s\n" % (crc32(body), body)
@@ -60,7 +42,7 @@ def encode_frame(frame: Frame, rest: bytes = b"{}") -> bytes:
 
 def encode_rest(frame: Frame) -> bytes:
     """Return a frame that is to be written many times beside another one that is never empty."""
-    return _dump(frame).encode()
+    return encode(frame).encode()
 
 
 def decode_frames(data: bytes) -> tuple[list[Frame], int, int]:
@@ -85,7 +67,7 @@ def decode_line(line: bytes) -> Frame | None:
     if line[:_PREFIX_BYTES] != b"%08x " % crc32(body):
         return None
     try:
-        frame = json.loads(body)
+        frame = decode(body)
     except ValueError:
         return None
     return frame if isinstance(frame, dict) else None

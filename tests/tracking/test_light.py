@@ -14,9 +14,10 @@ with joulebook.track(model="m") as run:
 print(*sorted(set(sys.modules) - before))
 """
 HEAVY = {
-    "alembic", "asyncio", "codecarbon", "dataclasses", "decimal", "fastapi", "hashlib", "httpx2", "importlib.metadata", "inspect",
-    "joulebook_ledger.client", "joulebook_ledger.core.records", "joulebook_ledger.core.wire", "joulebook_ledger.store", "logging",
-    "numpy", "pathlib", "psutil", "pynvml", "socket", "sqlalchemy", "sqlite3", "subprocess", "tempfile", "typing", "uuid",
+    "alembic", "asyncio", "codecarbon", "dataclasses", "decimal", "enum", "fastapi", "hashlib", "httpx2", "importlib.metadata", "inspect",
+    "joulebook_ledger.client", "joulebook_ledger.core.records", "joulebook_ledger.core.wire", "joulebook_ledger.store", "json",
+    "json.decoder", "logging", "numpy", "pathlib", "psutil", "pynvml", "re", "socket", "sqlalchemy", "sqlite3", "subprocess", "tempfile",
+    "typing", "uuid",
 }  # fmt: skip
 
 
