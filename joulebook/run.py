@@ -7,7 +7,6 @@ import threading
 import time
 
 from joulebook_collectors.guard import harmless, say_once
-from joulebook_collectors.peaks import peak_memory_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Run:
         id: Its id, 32 hexadecimal digits; the same for all ranks that joined it.
         labels: What it is called.
         status: running, finished or failed, as far as this process knows.
-        settings: What was set when it began.
+        settings: What was set when it began; None where that could not even be looked for.
         session: Where it is recorded; None where it is not.
         opened: Its entry there; None where another process opened it.
         outer: The run in force before it, in its task or thread.
@@ -41,7 +40,7 @@ class Run:
         self,
         run: str,
         labels: Mapping[str, str],
-        settings: Settings,
+        settings: Settings | None,
         *,
         session: Session | None = None,
         opened: OpenRun | None = None,
@@ -174,12 +173,14 @@ class Run:
             self.session.close(self.opened, status, self._facts(exit_code))
         self._ended = time.monotonic()
         self.status = status
-        if self.opened is not None and not self.settings.quiet:
+        if self.opened is not None and self.settings is not None and not self.settings.quiet:
             from joulebook.closing import say_end
 
             say_end(self)
 
     def _facts(self, exit_code: int | None) -> dict[str, int | str]:
+        from joulebook_collectors.peaks import peak_memory_bytes
+
         facts: dict[str, int | str] = {f"phase:{name}_ms": length for name, length in self._phases.items()}
         peak = peak_memory_bytes()
         if peak is not None:
@@ -203,7 +204,7 @@ class Run:
     def _compute_footprint(self) -> Footprint:
         from joulebook.footprint import footprint_of, unknown_footprint
 
-        if self.session is None or not self.is_mine:
+        if self.session is None or self.settings is None or not self.is_mine:
             return unknown_footprint(self.duration_s)
         if self.status == RUNNING:
             self.session.touch()

@@ -1,4 +1,7 @@
-"""`track()`: a context manager and a decorator, sync and async; `start`/`stop` for notebooks; the run in force."""
+"""`track()`: a context manager and a decorator, sync and async; `start`/`stop` for notebooks; the run in force.
+
+What measures is loaded by the first run that is opened (`opening.py`), so that a job that only imports us pays for next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,8 @@ import os
 import threading
 from contextvars import ContextVar
 
-from joulebook.labels import labels_of, scope_of
 from joulebook.run import FAILED, FINISHED, Run
 from joulebook_collectors.guard import harmless, say_once
-from joulebook_collectors.identity import clean
-from joulebook_collectors.joining import join
-from joulebook_collectors.sessions import session_of
-from joulebook_ledger.settings import load_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +19,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from joulebook_collectors.session import Session
-    from joulebook_ledger.settings import Settings
-
 COROUTINE, GENERATOR, ASYNC_GENERATOR = 0x80, 0x20, 0x200  # flags of a code object (inspect.CO_…)
 INTERRUPTED = 130
 
 _in_context: ContextVar[Run | None] = ContextVar("joulebook_run", default=None)
 _open: list[Run] = []
-_handles: dict[str, Run] = {}
-_numbers: dict[tuple[str, ...], int] = {}
+_loading = threading.RLock()
 
 
 class Track:
@@ -195,15 +189,10 @@ def log(scores: Mapping[str, object] | None = None, /, **keywords: Any) -> None:
         run.log(scores, **keywords)
 
 
-@harmless(None)
-def _session_of(settings: Settings) -> Session | None:
-    return None if settings.disable else session_of(settings)
-
-
 def _open_run(given: Mapping[str, object], tags: object, scope: object, ledger: object) -> Run:
     run = _try_open(given, tags, scope, ledger)
     if run is None:
-        run = Run("", {}, load_settings({}, ""))
+        run = Run("", {}, None)
     run.outer = _in_context.get()
     _open.append(run)
     _in_context.set(run)
@@ -212,27 +201,9 @@ def _open_run(given: Mapping[str, object], tags: object, scope: object, ledger: 
 
 @harmless(None)
 def _try_open(given: Mapping[str, object], tags: object, scope: object, ledger: object) -> Run | None:
-    settings = load_settings()
-    if ledger is not None:
-        settings = load_settings({**os.environ, "JOULEBOOK_LEDGER": str(ledger)})
-    for problem in settings.problems:
-        say_once(problem)
-    labels = labels_of(given, tags, settings.labels)
-    session = _session_of(settings)
-    if session is None:
-        return Run("", labels, settings)
-    identity = join(labels, settings, session, _numbers)
-    budget = clean(str(given.get("budget") or settings.budget))
-    facts: dict[str, int | str] = {"budget": budget} if budget else {}
-    host = scope_of(scope, settings.scope)
-    if host != "host":
-        facts["scope"] = host
-    parent = _parent()
-    opened = session.open(
-        identity.run, labels, parent=parent.opened if parent is not None and parent.session is session else None,
-        bears_static=host == "host", is_joined=identity.is_joined, facts=facts,
-    )  # fmt: skip
-    return Run(identity.run, labels, settings, session=session, opened=opened)
+    with _loading:
+        from joulebook.opening import open_run
+    return open_run(given, tags, scope, ledger, _parent())
 
 
 def _parent() -> Run | None:
@@ -266,16 +237,13 @@ def _status_of(error: BaseException | None) -> tuple[str, int | None]:
     return FAILED, INTERRUPTED if isinstance(error, KeyboardInterrupt) else None
 
 
+@harmless(None)
 def _outer_run() -> Run | None:
-    """Return a handle on the run of JOULEBOOK_RUN_ID, which another process opened; None where there is none."""
-    settings = load_settings()
-    if not settings.run_id:
-        return None
-    session = _session_of(settings)
-    if session is None:
-        return None
-    known = _handles.get(settings.run_id)
-    if known is None or not known.is_mine:
-        identity = join(settings.labels, settings, session, {})
-        known = _handles[settings.run_id] = Run(identity.run, settings.labels, settings, session=session)
-    return known
+    with _loading:
+        from joulebook.opening import outer_run
+    return outer_run()
+
+
+# A fork in the middle of an import would leave the child waiting for a thread that it does not have: it comes a moment later.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)

@@ -26,7 +26,27 @@ HEAVY = {
     "typer",
 }
 # These are light next to the above, and still a good part of the time that `import joulebook` may take.
-NOT_AT_IMPORT = {"asyncio", "dataclasses", "importlib.metadata", "inspect", "logging", "pynvml", "socket", "subprocess"}
+NOT_AT_IMPORT = {
+    "asyncio",
+    "dataclasses",
+    "enum",
+    "importlib.metadata",
+    "inspect",
+    "json",
+    "logging",
+    "pynvml",
+    "re",
+    "socket",
+    "subprocess",
+}
+# All that an import loads of ours: what measures is loaded by the first run.
+OURS = {
+    "joulebook",
+    "joulebook.run",
+    "joulebook.tracking",
+    "joulebook_collectors",
+    "joulebook_collectors.guard",
+}
 NOT_WHILE_MEASURING = {"joulebook_ledger.client", "joulebook_ledger.store", "pynvml", "sqlite3", "typing_extensions"}
 
 
@@ -50,6 +70,11 @@ def test_what_a_program_loads_is_seen() -> None:
 def test_importing_joulebook_stays_light(module: str, loaded_by_import: set[str]) -> None:
     """`import joulebook` loads neither a library nor the slower parts of the standard library."""
     assert module not in loaded_by_import
+
+
+def test_what_measures_is_loaded_by_the_first_run(loaded_by_import: set[str]) -> None:
+    """A job that imports us and tracks nothing pays for a front only."""
+    assert {module for module in loaded_by_import if module.startswith("joulebook")} == OURS
 
 
 @pytest.mark.parametrize("module", sorted(HEAVY | NOT_WHILE_MEASURING))

@@ -228,6 +228,61 @@ def test_a_forked_child_neither_hangs_nor_counts_twice_and_tracks_afresh(place: 
     }
 
 
+def test_a_fork_while_another_thread_opens_the_first_run_leaves_the_child_able_to_track(place: Place) -> None:
+    """The first run loads what measures; a child that is forked in the middle of that would wait for ever for its end."""
+    program = """
+    import joulebook, os, sys, threading, time
+    loading = threading.Event()
+    class Slow:
+        def find_spec(self, name, path, target=None):
+            if name == "joulebook_collectors.session":
+                loading.set()
+                time.sleep(0.3)
+    sys.meta_path.insert(0, Slow())
+    def work():
+        with joulebook.track(model="parent"): pass
+    thread = threading.Thread(target=work)
+    thread.start()
+    loading.wait()
+    pid = os.fork()
+    if pid == 0:
+        with joulebook.track(model="child"): pass
+        sys.exit(0)
+    thread.join()
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    done = place.run(program)
+    assert (done.returncode, done.stderr) == (0, "")
+    keeper = place.deliver()
+    assert {model: keeper.statuses[keeper.run_named(model)] for model in ("parent", "child")} == {
+        "parent": ["finished"],
+        "child": ["finished"],
+    }
+
+
+def test_what_cannot_be_loaded_does_not_harm_the_job(place: Place) -> None:
+    """It is said once, and each run is one that nothing is recorded of."""
+    program = """
+    import joulebook, sys
+    sys.modules["joulebook_collectors.session"] = None
+    for _ in range(2):
+        with joulebook.track(model="m") as run:
+            run.log(accuracy=1)
+            run.count(requests=1)
+            with run.phase("p"): pass
+            assert joulebook.current() is run
+    assert joulebook.current() is None
+    assert run.footprint.energy_kwh is None and run.id == "" and str(run) and run.status == "finished"
+    """
+    done = place.run(program)
+    assert done.returncode == 0
+    said = [line for line in done.stderr.splitlines() if not line.startswith("joulebook: log: ")]
+    assert len(said) == 1
+    assert "joulebook_collectors.session" in said[0]
+    assert "the job goes on" in said[0]
+    assert not place.spool.exists()
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_worker_processes_come_and_go_as_without_us(place: Place, method: str) -> None:
     """Every start method of multiprocessing; their work is the run's."""

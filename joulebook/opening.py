@@ -1,0 +1,75 @@
+"""Opening a run: what is set and what it is called, its session and the run it joins. Loaded by the first run, not by the import."""
+
+from __future__ import annotations
+
+import os
+
+from joulebook.labels import labels_of, scope_of
+from joulebook.run import Run
+from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.identity import clean
+from joulebook_collectors.joining import join
+from joulebook_collectors.sessions import session_of
+from joulebook_ledger.settings import load_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from joulebook_collectors.session import Session
+    from joulebook_ledger.settings import Settings
+
+_handles: dict[str, Run] = {}
+_numbers: dict[tuple[str, ...], int] = {}
+
+
+def open_run(given: Mapping[str, object], tags: object, scope: object, ledger: object, parent: Run | None) -> Run:
+    """Open a run of this process; one that is not recorded where nothing is to be measured, or no spool can be written.
+
+    Args:
+        given: Keyword of `track` -> what the caller gave.
+        tags: Tags as the caller gave them.
+        scope: Scope as the caller gave it.
+        ledger: URL of another ledger than the one set; None for none.
+        parent: The run in which it is nested.
+    """
+    settings = load_settings()
+    if ledger is not None:
+        settings = load_settings({**os.environ, "JOULEBOOK_LEDGER": str(ledger)})
+    for problem in settings.problems:
+        say_once(problem)
+    labels = labels_of(given, tags, settings.labels)
+    session = _session_of(settings)
+    if session is None:
+        return Run("", labels, settings)
+    identity = join(labels, settings, session, _numbers)
+    budget = clean(str(given.get("budget") or settings.budget))
+    facts: dict[str, int | str] = {"budget": budget} if budget else {}
+    host = scope_of(scope, settings.scope)
+    if host != "host":
+        facts["scope"] = host
+    opened = session.open(
+        identity.run, labels, parent=parent.opened if parent is not None and parent.session is session else None,
+        bears_static=host == "host", is_joined=identity.is_joined, facts=facts,
+    )  # fmt: skip
+    return Run(identity.run, labels, settings, session=session, opened=opened)
+
+
+def outer_run() -> Run | None:
+    """Return a handle on the run of JOULEBOOK_RUN_ID, which another process opened; None where there is none."""
+    settings = load_settings()
+    if not settings.run_id:
+        return None
+    session = _session_of(settings)
+    if session is None:
+        return None
+    known = _handles.get(settings.run_id)
+    if known is None or not known.is_mine:
+        identity = join(settings.labels, settings, session, {})
+        known = _handles[settings.run_id] = Run(identity.run, settings.labels, settings, session=session)
+    return known
+
+
+@harmless(None)
+def _session_of(settings: Settings) -> Session | None:
+    return None if settings.disable else session_of(settings)
