@@ -1,17 +1,27 @@
-/* A stub of NVIDIA's management library: one device of made-up figures, answering as fast as a library can.
+/* A stub of NVIDIA's management library: devices of made-up figures, answering as fast as a library can.
+ * STUB_NVML_DEVICES says how many there are (1), STUB_NVML_PROCESS the id of a process on the first one (nobody), each further
+ * device having the next id.
  * It stands in for libnvidia-ml.so.1 where there is no GPU, so that the cost of speaking to such a library can be
  * measured; a real driver takes longer per call. Only what Joulebook and codecarbon ask for is here.
  * Preloaded, it also shows the device node by which a program sees that a driver is there at all. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 typedef int result;
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6 };
-static int device;
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, MOST = 16 };
+static int devices[MOST];
+
+static unsigned number_of(const char *name, unsigned otherwise) {
+    const char *value = getenv(name);
+    return value ? (unsigned)atoi(value) : otherwise;
+}
+
+static unsigned index_of(void *handle) { return (unsigned)((int *)handle - devices); }
 
 static unsigned long long milliseconds(void) {
     struct timespec now;
@@ -27,15 +37,26 @@ result nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(result code) { return code == SUCCESS ? "Success" : "Not Supported"; }
 result nvmlSystemGetDriverVersion(char *out, unsigned length) { return text(out, length, "000.00"); }
 result nvmlSystemGetNVMLVersion(char *out, unsigned length) { return text(out, length, "00.000.00"); }
-result nvmlDeviceGetCount_v2(unsigned *count) { *count = 1; return SUCCESS; }
-result nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) { *handle = &device; return index ? NOT_FOUND : SUCCESS; }
-result nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) { (void)uuid; *handle = &device; return SUCCESS; }
-result nvmlDeviceGetIndex(void *handle, unsigned *index) { (void)handle; *index = 0; return SUCCESS; }
-result nvmlDeviceGetMinorNumber(void *handle, unsigned *number) { (void)handle; *number = 0; return SUCCESS; }
+static unsigned how_many(void) {
+    unsigned number = number_of("STUB_NVML_DEVICES", 1);
+    return number < MOST ? number : MOST;
+}
+result nvmlDeviceGetCount_v2(unsigned *count) { *count = how_many(); return SUCCESS; }
+result nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
+    if (index >= how_many()) return NOT_FOUND;
+    *handle = &devices[index];
+    return SUCCESS;
+}
+result nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
+    unsigned index = strlen(uuid) > 2 ? (unsigned)strtoul(uuid + strlen(uuid) - 2, NULL, 16) : 0;
+    return nvmlDeviceGetHandleByIndex_v2(index, handle);
+}
+result nvmlDeviceGetIndex(void *handle, unsigned *index) { *index = index_of(handle); return SUCCESS; }
+result nvmlDeviceGetMinorNumber(void *handle, unsigned *number) { *number = index_of(handle); return SUCCESS; }
 result nvmlDeviceGetName(void *handle, char *out, unsigned length) { (void)handle; return text(out, length, "Stub GPU"); }
 result nvmlDeviceGetUUID(void *handle, char *out, unsigned length) {
-    (void)handle;
-    return text(out, length, "GPU-00000000-0000-0000-0000-000000000000");
+    snprintf(out, length, "GPU-00000000-0000-0000-0000-0000000000%02x", index_of(handle));
+    return SUCCESS;
 }
 result nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millijoules) {
     (void)handle;
@@ -64,17 +85,34 @@ result nvmlDeviceGetMemoryInfo(void *handle, unsigned long long bytes[3]) {
     return SUCCESS;
 }
 static result nobody(unsigned *count) { *count = 0; return SUCCESS; }
+struct holder { unsigned pid; unsigned long long bytes; unsigned instance, compute_instance; };
+static unsigned process_on(void *handle) {
+    unsigned first = number_of("STUB_NVML_PROCESS", 0);
+    return first ? first + index_of(handle) : 0;
+}
+static result holders(void *handle, unsigned *count, struct holder *out) {
+    unsigned pid = process_on(handle);
+    if (!pid) return nobody(count);
+    if (*count < 1 || !out) { *count = 1; return INSUFFICIENT_SIZE; }
+    *out = (struct holder){pid, 1ull << 30, ~0u, ~0u};
+    *count = 1;
+    return SUCCESS;
+}
 result nvmlDeviceGetComputeRunningProcesses(void *handle, unsigned *count, void *out) { (void)handle; (void)out; return nobody(count); }
-result nvmlDeviceGetComputeRunningProcesses_v2(void *handle, unsigned *count, void *out) { (void)handle; (void)out; return nobody(count); }
-result nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, void *out) { (void)handle; (void)out; return nobody(count); }
+result nvmlDeviceGetComputeRunningProcesses_v2(void *handle, unsigned *count, void *out) { return holders(handle, count, out); }
+result nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, void *out) { return holders(handle, count, out); }
 result nvmlDeviceGetGraphicsRunningProcesses(void *handle, unsigned *count, void *out) { (void)handle; (void)out; return nobody(count); }
 result nvmlDeviceGetGraphicsRunningProcesses_v2(void *handle, unsigned *count, void *out) { (void)handle; (void)out; return nobody(count); }
 result nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, void *out) { (void)handle; (void)out; return nobody(count); }
-result nvmlDeviceGetProcessUtilization(void *handle, void *out, unsigned *count, unsigned long long since) {
-    (void)handle;
-    (void)out;
+struct sample { unsigned pid; unsigned long long at; unsigned sm, memory, encoder, decoder; };
+result nvmlDeviceGetProcessUtilization(void *handle, struct sample *out, unsigned *count, unsigned long long since) {
     (void)since;
-    return nobody(count);
+    unsigned pid = process_on(handle);
+    if (!pid) return nobody(count);
+    if (*count < 1 || !out) { *count = 1; return INSUFFICIENT_SIZE; }
+    *out = (struct sample){pid, milliseconds() * 1000, 80, 40, 0, 0};
+    *count = 1;
+    return SUCCESS;
 }
 
 typedef int statter(const char *, void *);
