@@ -13,10 +13,11 @@ import threading
 from joulebook_collectors.clock import monotonic_ms, wall_ms
 from joulebook_collectors.delivery import sources, stand_of
 from joulebook_collectors.folders import boot_folders, ledger_folder
+from joulebook_collectors.pauses import pause_seconds
 from joulebook_collectors.recovery import recover_and_deliver
 from joulebook_collectors.session import AWAY
 from joulebook_collectors.uploader import door_of
-from joulebook_ledger.core.refusals import JoulebookError
+from joulebook_ledger.core.refusals import JoulebookError, Unavailable
 from joulebook_ledger.settings import without_secret
 
 TYPE_CHECKING = False
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.settings import Settings
 
-LONGEST_WAIT_SECONDS = 600.0
 CAUSE = "delivery"
 
 
@@ -51,6 +51,7 @@ class Deliverer:
         self._log = log
         self._jitter = jitter
         self._failures = 0
+        self._asked_seconds = 0.0
         self._all_sent_ms = monotonic_ms()
         self._stop = threading.Event()
         is_away = settings.ledger.startswith(AWAY)
@@ -88,6 +89,7 @@ class Deliverer:
             recovered = recover_and_deliver(self._settings, _Counting(self._door, self._metrics))
         except (JoulebookError, OSError) as error:
             self._failures += 1
+            self._asked_seconds = error.wait_seconds if isinstance(error, Unavailable) else 0.0
             self._metrics.failed()
             self._log.trouble(CAUSE, "ledger_out_of_reach", ledger=name, reason=error)
             return False
@@ -107,12 +109,7 @@ class Deliverer:
 
     def wait_seconds(self) -> float:
         """Return how long to wait: longer after each failure, and never the same for two agents."""
-        seconds = (
-            min(self._seconds * 2**self._failures, max(LONGEST_WAIT_SECONDS, self._seconds))
-            if self._failures
-            else self._seconds
-        )
-        return seconds * (0.5 + self._jitter() / 2) if self._failures else seconds * (0.9 + self._jitter() / 5)
+        return pause_seconds(self._seconds, self._failures, asked_seconds=self._asked_seconds, chance=self._jitter())
 
     def _work(self) -> None:
         while not self._stop.wait(self.wait_seconds()):
