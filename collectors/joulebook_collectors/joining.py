@@ -8,6 +8,7 @@ from joulebook_collectors.endings import DONE
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.launchers import IDENTIFYING, Identity, identify
 from joulebook_collectors.lock import read_file
+from joulebook_collectors.processes import process_state
 from joulebook_collectors.segments import decode_frames, segment_names
 
 TYPE_CHECKING = False
@@ -38,7 +39,15 @@ def join(
         known_labels={**settings.labels, **known_labels(session.folder, settings.run_id)} if settings.run_id else {},
         number=numbers[like],
         host=boot_id(settings.proc_root),
+        parent=_parent(settings.proc_root),
     )
+
+
+def _parent(proc_root: str) -> str:
+    """Return which process started this one: a pid alone is used anew."""
+    pid = os.getppid()
+    state = process_state(pid, proc_root)
+    return f"{pid} {state.started}" if state else str(pid)
 
 
 def known_labels(folder: str, run: str) -> dict[str, str]:
