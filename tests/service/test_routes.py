@@ -34,11 +34,17 @@ def test_one_bad_item_is_refused_by_itself(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'"a"', batch(wire=2), batch(reader=None), batch(surprise=1), b"\xff"]
+    "content", [b"", b"{", b"[]", b"null", b'"a"', batch(wire=0), batch(reader=None), batch(surprise=1), b"\xff"]
 )
 def test_bytes_that_are_no_batch_are_refused_whole(client: TestClient, ledger: FakeLedger, content: bytes) -> None:
     """Nothing of it is stored."""
     assert problem(deliver(client, content), 400, "malformed-batch")
+    assert ledger.delivered == {}
+
+
+def test_a_batch_of_a_newer_version_is_to_be_kept(client: TestClient, ledger: FakeLedger) -> None:
+    """It cannot be judged here, so nobody may throw it away: 503, and what to do."""
+    assert "pip install -U joulebook" in problem(deliver(client, batch(wire=2)), 503, "unavailable")
     assert ledger.delivered == {}
 
 
