@@ -11,23 +11,21 @@ the rule that opens it. A processor has no id that is unique in the world: its m
 
 from __future__ import annotations
 
-import os
 import time
 
 from joulebook_collectors.identity import clean
 from joulebook_collectors.meter import (
     CLOSED,
     COVERED_BY_ANOTHER,
-    DEVICE_LOST,
     MIRRORED,
     NOT_FOUND,
-    PERMISSION_DENIED,
     READ_FAILED,
     Absent,
     CounterValue,
     MeterDescription,
     NoData,
 )
+from joulebook_collectors.sysfs import names_in, number_in, positive, text_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ LEAST_PACKAGE_BOUND_MW = 150_000
 # Counters move about once a millisecond.
 _TWIN_LOOKS = 10
 _TWIN_PAUSE_SECONDS = 0.001
-_FILE_BYTES = 256
+_CONTROL_TYPES = ("intel-rapl", "intel-rapl-mmio")
 
 
 class RaplMeter:
@@ -54,7 +52,7 @@ class RaplMeter:
         """Read the domain in `folder`; `processor` is the model's name for people."""
         self._energy_path = f"{folder}/energy_uj"
         self._is_closed = False
-        self._range = _positive(_number_in(f"{folder}/max_energy_range_uj"))
+        self._range = positive(number_in(f"{folder}/max_energy_range_uj"))
         self.description = MeterDescription(
             device=device,
             domain=domain,
@@ -68,8 +66,12 @@ class RaplMeter:
         """Answer the domain's counter in microjoules."""
         if self._is_closed:
             return NoData(CLOSED)
-        value = _number_in(self._energy_path)
-        return value if isinstance(value, NoData) else CounterValue(value, MICROJOULES_PER_JOULE, self._range)
+        value = number_in(self._energy_path)
+        if isinstance(value, NoData):
+            return value
+        if self._range is not None and value > self._range:
+            return NoData(READ_FAILED)  # no counter stands beyond its own range
+        return CounterValue(value, MICROJOULES_PER_JOULE, self._range)
 
     def close(self) -> None:
         """Stop answering."""
@@ -85,28 +87,37 @@ def find_rapl(
     about 10 ms.
     """
     meters: dict[str, RaplMeter] = {}
-    absent: list[Absent] = []
     base = f"{sysfs_root}/class/powercap"
-    for zone in _zones(base):
+    zones, twins = _zones(base)
+    absent = [Absent(f"RAPL {zone}", "cpu", COVERED_BY_ANOTHER) for zone in twins]
+    for zone in zones:
         name = _name_of(base, zone)
-        if name is None:
-            continue
-        if name.startswith("package-"):
-            meters[name] = RaplMeter(
-                device=device, folder=f"{base}/{zone}", domain=name, component="cpu", processor=processor
-            )
-        elif name == "dram":
-            domain = f"{_name_of(base, zone.rpartition(':')[0]) or zone}-dram"
-            meters[domain] = RaplMeter(
-                device=device, folder=f"{base}/{zone}", domain=domain, component="dram", processor=processor
-            )
-        else:
+        domain, component = ("", "cpu") if isinstance(name, NoData) else _kind_of(base, zone, name)
+        if isinstance(name, NoData):
+            absent.append(Absent(f"RAPL {zone}", "cpu", name.reason))
+        elif not domain:
             absent.append(Absent(f"RAPL {zone} {name}", "cpu", COVERED_BY_ANOTHER))
-    if not meters:
+        else:
+            # Kernels that know no dies call all of one package by one name.
+            domain = domain if domain not in meters else f"{domain} {zone}"
+            meters[domain] = RaplMeter(
+                device=device, folder=f"{base}/{zone}", domain=domain, component=component, processor=processor
+            )
+    if not meters and len(absent) == len(twins):
         absent.append(Absent("RAPL", "cpu", NOT_FOUND))
     mirrored = _mirrored_dies(meters, pause)
     absent.extend(Absent(f"RAPL {domain}", meters[domain].description.component, MIRRORED) for domain in mirrored)
     return [meter for domain, meter in meters.items() if domain not in mirrored], absent
+
+
+def _kind_of(base: str, zone: str, name: str) -> tuple[str, str]:
+    """Return a zone's domain and component; no domain for one that lies within or around others."""
+    if name.startswith("package-"):
+        return name, "cpu"
+    if name != "dram":
+        return "", "cpu"
+    package = _name_of(base, zone.rpartition(":")[0])
+    return f"{zone if isinstance(package, NoData) else package}-dram", "dram"
 
 
 def moves_with(first: RaplMeter, second: RaplMeter, pause: Callable[[float], object] = time.sleep) -> bool:
@@ -146,9 +157,7 @@ def _mirrored_dies(meters: dict[str, RaplMeter], pause: Callable[[float], object
     mirrored: set[str] = set()
     first_of: dict[tuple[str, str], list[str]] = {}
     for domain, meter in sorted(meters.items()):
-        package, die, _ = domain.partition("-die-")
-        if not die:
-            continue
+        package = domain.partition(" ")[0].removesuffix("-dram").partition("-die-")[0]
         originals = first_of.setdefault((package, meter.description.component), [])
         if any(moves_with(meters[original], meter, pause) for original in originals):
             mirrored.add(domain)
@@ -157,53 +166,23 @@ def _mirrored_dies(meters: dict[str, RaplMeter], pause: Callable[[float], object
     return mirrored
 
 
-def _zones(base: str) -> list[str]:
-    """Return the zones of the first control type that has any: intel-rapl-mmio shows the same packages by another path."""
-    try:
-        names = sorted(os.listdir(base))
-    except OSError:
-        return []
-    zones = ([name for name in names if name.startswith(f"{kind}:")] for kind in ("intel-rapl", "intel-rapl-mmio"))
-    return next(filter(None, zones), [])
+def _zones(base: str) -> tuple[list[str], list[str]]:
+    """Return the zones of the first control type that has any, and those that show the same packages by another path."""
+    names = names_in(base)
+    first, second = ([name for name in names if name.startswith(f"{kind}:")] for kind in _CONTROL_TYPES)
+    return (first, second) if first else (second, [])
 
 
-def _name_of(base: str, zone: str) -> str | None:
-    text = _text_in(f"{base}/{zone}/name")
-    return None if isinstance(text, NoData) or not text else clean(text)
+def _name_of(base: str, zone: str) -> str | NoData:
+    text = text_in(f"{base}/{zone}/name")
+    return text if isinstance(text, NoData) else clean(text) or NoData(READ_FAILED)
 
 
 def _bound_mw(folder: str, component: str) -> int:
     """Return the greatest power a domain can draw, from what never changes on this hardware."""
     if component == "dram":
         return HIGHEST_DRAM_MW
-    tdp_uw = _positive(_number_in(f"{folder}/constraint_0_max_power_uw"))
+    tdp_uw = positive(number_in(f"{folder}/constraint_0_max_power_uw"))
     if tdp_uw is None:
         return HIGHEST_PACKAGE_MW
     return min(HIGHEST_PACKAGE_MW, max(LEAST_PACKAGE_BOUND_MW, TDP_MULTIPLE * tdp_uw // 1000))
-
-
-def _positive(number: int | NoData) -> int | None:
-    return None if isinstance(number, NoData) or number == 0 else number
-
-
-def _number_in(path: str) -> int | NoData:
-    text = _text_in(path)
-    if isinstance(text, NoData):
-        return text
-    return int(text) if text.isdecimal() else NoData(READ_FAILED)
-
-
-def _text_in(path: str) -> str | NoData:
-    """Return a kernel file's text, or why there is none."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            return os.read(descriptor, _FILE_BYTES).decode("ascii", "replace").strip()
-        finally:
-            os.close(descriptor)
-    except PermissionError:
-        return NoData(PERMISSION_DENIED)
-    except FileNotFoundError:
-        return NoData(DEVICE_LOST)
-    except OSError:
-        return NoData(READ_FAILED)

@@ -37,14 +37,18 @@ def test_packages_and_dram_count_and_nothing_within_or_around_them(machine: Reco
     meters, absent = found_on(machine("two_xeons"))
     assert sorted(meters) == ["package-0", "package-0-dram", "package-1", "package-1-dram"]
     assert [meter.description.component for _, meter in sorted(meters.items())] == ["cpu", "dram", "cpu", "dram"]
-    assert absent == [Absent("RAPL intel-rapl:2 psys", "cpu", "covered_by_another")]
+    assert absent == [
+        Absent("RAPL intel-rapl-mmio:0", "cpu", "covered_by_another"),
+        Absent("RAPL intel-rapl-mmio:1", "cpu", "covered_by_another"),
+        Absent("RAPL intel-rapl:2 psys", "cpu", "covered_by_another"),
+    ]
 
 
 def test_core_and_uncore_of_a_laptop_do_not_count(machine: Recorded) -> None:
     """They lie within the package."""
     meters, absent = found_on(machine("laptop"))
     assert list(meters) == ["package-0"]
-    assert [missing.reason for missing in absent] == ["covered_by_another"] * 3
+    assert [missing.reason for missing in absent] == ["covered_by_another"] * 4
 
 
 def test_the_twins_of_a_package_count_only_where_they_are_alone(machine: Recorded) -> None:
@@ -89,7 +93,9 @@ def test_a_forbidden_counter_is_no_data_and_not_zero(machine: Recorded) -> None:
         assert meters["package-0"].read() == NoData("permission_denied")
 
 
-@pytest.mark.parametrize("content", ["", "\n", "garbage\n", "-5\n", "1.5\n", "5 6\n", "٣\n"])
+@pytest.mark.parametrize(
+    "content", ["", "\n", "garbage\n", "-5\n", "1.5\n", "5 6\n", "٣\n", "9" * 30, "300000000000\n"]
+)
 def test_what_is_no_number_is_a_failed_read(machine: Recorded, content: str) -> None:
     """It is never taken for 0."""
     laptop = machine("laptop")
@@ -222,3 +228,35 @@ def test_packages_of_different_sockets_are_never_taken_for_one(machine: Recorded
     server.counts("intel-rapl:0", 5)
     server.counts("intel-rapl:1", 5)
     assert {"package-0", "package-1"} <= set(found_on(server)[0])
+
+
+@pytest.mark.parametrize("name", ["", "\n", None])
+def test_a_domain_without_a_name_is_left_out_with_the_reason(machine: Recorded, name: str | None) -> None:
+    """Nobody can tell whether it would count twice."""
+    laptop = machine("laptop")
+    if name is None:
+        laptop.break_file(f"{POWERCAP}/intel-rapl:0/name")
+    else:
+        laptop.write(f"{POWERCAP}/intel-rapl:0/name", name)
+    meters, absent = found_on(laptop)
+    assert meters == {}
+    assert Absent("RAPL intel-rapl:0", "cpu", "read_failed") in absent
+    assert Absent("RAPL", "cpu", "not_found") not in absent
+
+
+@pytest.mark.parametrize(("step", "count"), [(61, 1), (62, 2)])
+def test_dies_of_one_name_are_told_apart_by_how_they_move(machine: Recorded, step: int, count: int) -> None:
+    """Older kernels know no dies: a second counter counts, the same one seen twice does not."""
+    server = machine("two_dies")
+    for zone in ("intel-rapl:0", "intel-rapl:1"):
+        server.write(f"{POWERCAP}/{zone}/name", "package-0\n")
+    ticks = iter(range(1, 200))
+
+    def tick(_: float) -> None:
+        moved = next(ticks)
+        server.counts("intel-rapl:0", 1_000_000_000 + 61 * moved)
+        server.counts("intel-rapl:1", 1_000_000_000 + step * moved)
+
+    found = found_on(server, pause=tick)[0]
+    assert len([domain for domain in found if "dram" not in domain]) == count
+    assert len([domain for domain in found if "dram" in domain]) == 2
