@@ -51,11 +51,12 @@ if TYPE_CHECKING:
     from joulebook_collectors.agent_loop import Channel
     from joulebook_collectors.agent_settings import AgentSettings
     from joulebook_collectors.meters import FoundMeters
-    from joulebook_collectors.segments import Frame
+    from joulebook_collectors.segments import Frame, Segment
 
 VERSION = "0.1.0"
 AGENT_RANK = 0
 HOUSEKEEPING_US = 60_000_000
+LARGEST_SEGMENT_BYTES = 1 << 20
 LOCK_SECONDS = 1.0
 STOP_SECONDS = 2.0
 SHORTEST_SILENCE_SECONDS = 30.0
@@ -113,7 +114,7 @@ class Agent:
         """Read until somebody says stop, or for so many seconds; return the exit code."""
         if not self._take_lock():
             return 0
-        self._segment = create_segment(self._folder, f"{os.getpid()}-{os.urandom(6).hex()}")
+        self._segment = self._new_segment()
         self._checkpoint = Checkpoint(self._folder)
         self._find()
         self._begin()
@@ -172,11 +173,32 @@ class Agent:
         self._loop.call(self._jobs.look_after)
         if not self._deliverer.delivers:
             self._deliverer.weigh()
+        if _size_of(self._segment.path) > LARGEST_SEGMENT_BYTES:
+            self._begin_segment()
         if not self._loop.is_alive:
             self._log.trouble("loop", "sockets_dead", reason="restart the agent")
         if fingerprint(self._settings.base.sysfs_root) != self._devices:
             self._log.info("devices_changed")
             self._renew()
+
+    def _begin_segment(self) -> None:
+        """Go on in a new segment: one that is finished is removed once it was sent."""
+        fresh, old = self._new_segment(), self._segment
+        if not self._reader.write_to(fresh):
+            fresh.close(remove=True)
+            return
+        self._segment = fresh
+        self._finish_segment(old)
+
+    def _new_segment(self) -> Segment:
+        return create_segment(self._folder, f"{os.getpid()}-{os.urandom(6).hex()}")
+
+    def _finish_segment(self, segment: Segment) -> None:
+        try:
+            move_to_done(segment.path)
+        except OSError as error:
+            self._log.warning("segment_not_moved", path=segment.path, reason=error.strerror or error)
+        segment.close()
 
     def _find(self) -> None:
         base = self._settings.base
@@ -239,11 +261,7 @@ class Agent:
         self._tick(rung=True)
         self._reader.end()
         self._found.close()
-        try:
-            move_to_done(self._segment.path)
-        except OSError as error:
-            self._log.warning("segment_not_moved", reason=error.strerror or error)
-        self._segment.close()
+        self._finish_segment(self._segment)
         self._checkpoint.close()
         self._lock.give()
         agent_sockets.remove(self._settings.socket)
@@ -270,6 +288,13 @@ class Agent:
 
     def _page(self) -> tuple[bool, str]:
         return True, self._metrics.page(connections=len(self._jobs.channels), refused=self._jobs.refused)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def give_back_memory() -> None:

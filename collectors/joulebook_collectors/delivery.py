@@ -17,6 +17,8 @@ from joulebook_collectors.endings import DONE
 from joulebook_collectors.folders import READER, read_frame
 from joulebook_collectors.lines import MOST_BYTES, append_whole, frames_between
 from joulebook_collectors.lock import is_held, open_once, read_file
+from joulebook_collectors.merging import MERGED, merged, swap_in, write_draft
+from joulebook_collectors.room import relieve, relieved
 from joulebook_collectors.segments import (
     NewerSpoolError,
     decode_frames,
@@ -26,7 +28,8 @@ from joulebook_collectors.segments import (
     segment_names,
 )
 from joulebook_ledger.core.records import Reader
-from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.core.refusals import BadInput, Unavailable
+from joulebook_ledger.core.vocabulary import RANKS
 from joulebook_ledger.core.wire import READER_LISTS, encode_batch, from_wire
 
 TYPE_CHECKING = False
@@ -51,8 +54,14 @@ ACTIVE, RETIRED = "active", "retired"
 RETRY_LATER = "retry_later"
 
 
-def deliver_spool(folder: str, door: Door, now_ms: int) -> int | None:
+def deliver_spool(folder: str, door: Door, now_ms: int, most_bytes: int = 0) -> int | None:
     """Send what one spool holds; return how many items were sent, or None where another process is delivering.
+
+    Args:
+        folder: The spool.
+        door: Where to.
+        now_ms: The present, milliseconds since the epoch.
+        most_bytes: What may lie in the spool where it cannot be sent: beyond it, and on a full disk, windows are merged. 0 for any amount.
 
     Raises:
         Unavailable: The ledger cannot be reached; everything stays where it is.
@@ -67,7 +76,12 @@ def deliver_spool(folder: str, door: Door, now_ms: int) -> int | None:
     try:
         notes = Checkpoint(folder, NOTES)
         try:
-            return Delivery(folder, reader, notes).deliver(door, now_ms)
+            delivery = Delivery(folder, reader, notes, now_ms)
+            try:
+                return delivery.deliver(door, now_ms)
+            except (Unavailable, OSError) as error:
+                relieve(delivery, most_bytes, is_disk_full=isinstance(error, OSError))
+                raise
         finally:
             notes.close()
     finally:
@@ -116,18 +130,30 @@ class Cut:
 class Delivery:
     """One delivery from one spool, by the holder of its second lock."""
 
-    __slots__ = ("_complete_ms", "_folder", "_notes", "_offsets", "_reader", "_sequence", "_state", "_unanswered")
+    __slots__ = (
+        "_complete_ms", "_notes", "_reader", "_sent_until", "_sequence", "_state", "_swap", "_unanswered", "folder", "offsets",
+    )  # fmt: skip
 
-    def __init__(self, folder: str, reader: Reader, notes: Checkpoint) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, reader: Reader, notes: Checkpoint, now_ms: int = 0) -> None:
+        """Begin where the last delivery stopped.
+
+        Args:
+            folder: The spool.
+            reader: Whose it is.
+            notes: Its notes.
+            now_ms: The present; of what an older version may have sent before it, nothing is merged.
+        """
+        self.folder = folder
         self._reader = reader
         self._notes = notes
         stood = stand_of(folder)
         self._sequence: int = stood["sequence"]
-        self._offsets: dict[str, int] = dict(stood["offsets"])
+        self.offsets: dict[str, int] = dict(stood["offsets"])
         self._state: str = stood["state"]
         self._unanswered: list[Any] | None = stood["unanswered"]
         self._complete_ms: int = stood.get("complete_ms", 0)
+        self._sent_until: dict[str, int] = dict(stood.get("sent_until", {"": now_ms} if self._sequence else {}))
+        self._swap: list[Any] | None = stood.get("swap")
 
     def deliver(self, door: Door, now_ms: int) -> int:
         """Send what was cut before, then cut and send the rest; return how many items were sent.
@@ -135,6 +161,8 @@ class Delivery:
         What is added while we send waits for the next time.
         """
         sent = 0
+        self._finish_swap()
+        relieved(self.folder)
         if self._unanswered is not None:
             sent += self._send(Cut(*self._unanswered), door)
         limits = self._sizes()
@@ -147,7 +175,7 @@ class Delivery:
 
     def _sizes(self) -> dict[str, int]:
         sizes = {}
-        for name, path in sources(self._folder):
+        for name, path in sources(self.folder):
             try:
                 sizes[name] = os.stat(path).st_size
             except OSError:
@@ -157,17 +185,17 @@ class Delivery:
     def _cut(self, limits: dict[str, int], now_ms: int) -> Cut | None:
         """Return what the next batch is made of; None where there is nothing to tell."""
         while True:
-            is_idle = not _is_anybody_there(self._folder) and not _is_left_open(self._folder)
-            complete_ms = now_ms if is_idle else _complete_until(self._folder, now_ms)
+            is_idle = not _is_anybody_there(self.folder) and not _is_left_open(self.folder)
+            complete_ms = now_ms if is_idle else _complete_until(self.folder, now_ms)
             end, number, is_all = self._reach(limits)
-            is_whole = is_all and not newer_in(self._folder)
+            is_whole = is_all and not newer_in(self.folder)
             if not is_whole:
                 complete_ms = self._complete_ms  # what is still to come may be older
             state = RETIRED if is_idle and is_whole else ACTIVE
             if number or (state, self._state) == (RETIRED, ACTIVE):
-                start = {name: self._offsets.get(name, 0) for name in end}
+                start = {name: self.offsets.get(name, 0) for name in end}
                 return Cut(self._sequence + 1, start, end, state, complete_ms)
-            self._offsets.update(end)  # lines that are for nobody but the reader, and damaged ones
+            self.offsets.update(end)  # lines that are for nobody but the reader, and damaged ones
             if is_all:
                 return None
 
@@ -175,8 +203,8 @@ class Delivery:
         """Return how far a batch reaches into each segment, the number of its items, and whether that is all there is."""
         end: dict[str, int] = {}
         number = size = 0
-        for name, path in sources(self._folder):
-            start = self._offsets.get(name, 0)
+        for name, path in sources(self.folder):
+            start = self.offsets.get(name, 0)
             while start < limits.get(name, 0):
                 if number >= MOST_ITEMS or size >= MOST_BYTES:
                     return end, number, False
@@ -191,15 +219,7 @@ class Delivery:
 
     def _send(self, cut: Cut, door: Door) -> int:
         """Send one batch, and strike off what the ledger answered; return the number of its items."""
-        lists: Lists = {kind: [] for kind in READER_LISTS}
-        for name, path in sources(self._folder):
-            start = cut.start.get(name, 0)
-            while start < cut.end.get(name, 0):
-                frames, length = frames_between(path, start, cut.end[name])
-                if not length:
-                    break
-                _add(lists, frames)
-                start += length
+        lists = self._lists_of(cut)
         batch = encode_batch(
             reader=self._reader,
             sequence=cut.sequence,
@@ -218,9 +238,74 @@ class Delivery:
             self._keep(answer, batch)
         self._sequence, self._state, self._unanswered = cut.sequence, cut.state, None
         self._complete_ms = cut.complete_ms
-        self._offsets.update(cut.end)
+        self.offsets.update(cut.end)
+        for window in [*lists["readings"], *lists["gaps"]]:
+            meter = window["meter"]
+            self._sent_until[meter] = max(self._sent_until.get(meter, 0), window["end_ms"])
         self._note()
         return number
+
+    def _lists_of(self, cut: Cut) -> Lists:
+        lists: Lists = {kind: [] for kind in READER_LISTS}
+        for name, path in sources(self.folder):
+            start = cut.start.get(name, 0)
+            while start < cut.end.get(name, 0):
+                frames, length = frames_between(path, start, cut.end[name])
+                if not length:
+                    break
+                _add(lists, frames)
+                start += length
+        return lists
+
+    def merge(self, names: list[str]) -> None:
+        """Let one segment take the place of several finished ones, of which none is in a batch that was not answered.
+
+        Raises:
+            OSError: The disk refuses; all is as it was.
+        """
+        frames: list[Frame] = []
+        for name in names:
+            start = self.offsets.get(name, 0)
+            data = read_file(os.path.join(self.folder, DONE, name), start)
+            frames += decode_frames(data)[0]
+        told = self._told_elsewhere(names)
+        floor = self._sent_until.get("", 0)
+
+        def may_merge(window: dict[str, Any]) -> bool:
+            key = (window["meter"], window["start_ms"])
+            return window["start_ms"] >= max(floor, self._sent_until.get(key[0], 0)) and key not in told
+
+        name = write_draft(self.folder, merged(frames, may_merge))
+        self._swap = [name, names]
+        self._note()
+        self._finish_swap()
+
+    def in_batch(self) -> set[str]:
+        """Return the segments of which something is in a batch that was not answered."""
+        return set(self._unanswered[2]) if self._unanswered is not None else set()
+
+    def _told_elsewhere(self, names: list[str]) -> set[tuple[str, int]]:
+        """Return the windows that are in a batch, or stand in a place that is not merged along and may be sent from there."""
+        frames: list[Frame] = []
+        if self._unanswered is not None:
+            frames.append(dict(self._lists_of(Cut(*self._unanswered))))
+        for name, path in sources(self.folder):
+            if name not in names and not name.startswith(MERGED):
+                try:
+                    frames += decode_frames(read_file(path))[0]
+                except OSError:
+                    continue
+        checkpoint = read_checkpoint(self.folder)
+        frames += checkpoint["closed"] if checkpoint is not None else []
+        return {(w["meter"], w["start_ms"]) for f in frames for kind in ("readings", "gaps") for w in f.get(kind, ())}
+
+    def _finish_swap(self) -> None:
+        if self._swap is not None:
+            swap_in(self.folder, *self._swap)
+            for name in self._swap[1]:
+                self.offsets.pop(name, None)
+            self._swap = None
+            self._note()
 
     def _keep(self, answer: Answer, batch: bytes) -> None:
         """Keep what is to be sent again, and set aside what was not taken."""
@@ -242,46 +327,51 @@ class Delivery:
     def _append(self, name: str, frames: list[Frame]) -> None:
         if not frames:
             return
-        append_whole(os.path.join(self._folder, name), b"".join(map(encode_frame, frames)))
+        append_whole(os.path.join(self.folder, name), b"".join(map(encode_frame, frames)))
 
     def _note(self) -> None:
         """Write how things stand; on the disk when this returns, for a batch once sent is never cut anew."""
         state = {
             "sequence": self._sequence,
-            "offsets": self._offsets,
+            "offsets": self.offsets,
             "state": self._state,
             "unanswered": self._unanswered,
             "complete_ms": self._complete_ms,
+            "sent_until": self._sent_until,
+            "swap": self._swap,
         }
         self._notes.write(state, sync=True)
 
     def _clear(self) -> None:
-        """Remove finished segments that were sent whole, unless a run that is still open may want to read them."""
-        done = os.path.join(self._folder, DONE)
-        needed_from = _oldest_live_ns(self._folder)
+        """Remove finished segments that were sent whole, unless a run that is still open may want to read them.
+
+        No job reads an agent's spool: it is told what its runs used.
+        """
+        done = os.path.join(self.folder, DONE)
+        needed_from = 1 << 63 if self._reader.rank == RANKS["agent"] else _oldest_live_ns(self.folder)
         for name in segment_names(done):
             path = os.path.join(done, name)
             try:
                 status = os.stat(path)
             except OSError:
                 continue
-            if self._offsets.get(name, 0) >= status.st_size and status.st_mtime_ns < needed_from:
+            if self.offsets.get(name, 0) >= status.st_size and status.st_mtime_ns < needed_from:
                 remove_file(path)
         self._clear_retry()
-        names = {name for name, _ in sources(self._folder)}
-        if not names.issuperset(self._offsets):
-            self._offsets = {name: offset for name, offset in self._offsets.items() if name in names}
+        names = {name for name, _ in sources(self.folder)}
+        if not names.issuperset(self.offsets):
+            self.offsets = {name: offset for name, offset in self.offsets.items() if name in names}
             self._note()
 
     def _clear_retry(self) -> None:
         """Remove what was to be sent again and was; first the note of how far: whoever stops in between sends it once more."""
-        path = os.path.join(self._folder, RETRY)
+        path = os.path.join(self.folder, RETRY)
         try:
             size = os.stat(path).st_size
         except OSError:
             return
-        if self._offsets.get(RETRY, 0) >= size:
-            self._offsets.pop(RETRY, None)
+        if self.offsets.get(RETRY, 0) >= size:
+            self.offsets.pop(RETRY, None)
             self._note()
             remove_file(path)
 

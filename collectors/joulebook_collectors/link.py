@@ -38,6 +38,7 @@ class Link:
     """The line of one session. Nothing here raises into the job.
 
     Attributes:
+        telling: To be held by whoever writes a frame and says it, so that none is lost while the line is opened.
         windows_us: When the agent ended windows last, on the host's monotonic clock.
         reads: Whether an agent reads for us: it is there, and writes for our ledger.
     """
@@ -48,6 +49,7 @@ class Link:
         "_guard",
         "_kept_bytes",
         "_next_try",
+        "_opening",
         "_path",
         "_pause_seconds",
         "_replay",
@@ -57,6 +59,7 @@ class Link:
         "_waiting",
         "is_same_ledger",
         "reads",
+        "telling",
         "windows_us",
     )  # fmt: skip
 
@@ -76,7 +79,9 @@ class Link:
         self._path = settings.agent_socket
         self._replay = replay
         self._sock: Any = None
+        self.telling = threading.Lock()
         self._guard = threading.Lock()
+        self._opening = threading.Lock()
         self._waiting = b""
         self._came = b""
         self._sent_bytes = self._kept_bytes = 0
@@ -95,10 +100,15 @@ class Link:
 
     def open(self) -> bool:
         """Open the line, if there is an agent and it was not tried just now; tell whether an agent reads for us."""
-        now = time.monotonic()
-        if self._sock is not None or now < self._next_try:
+        if self._sock is not None or time.monotonic() < self._next_try or not self._opening.acquire(blocking=False):
             return self.reads
-        self._next_try = now + self._pause_seconds
+        try:
+            return self._try_to_open()
+        finally:
+            self._opening.release()
+
+    def _try_to_open(self) -> bool:
+        self._next_try = time.monotonic() + self._pause_seconds
         try:
             os.stat(self._path)
         except OSError:
@@ -155,10 +165,11 @@ class Link:
         self.is_same_ledger = answer["agent"]["ledger"] == ledger_digest(self._settings.ledger)
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._waiting, self._sent_bytes, self._kept_bytes = b"", len(hello), 0
-        lines = b"".join(encode_frame(frame) for frame in self._replay())
-        self._sock = sock
-        self.reads = self.is_same_ledger or self._settings.is_default_ledger
-        self._send(lines)
+        with self.telling:
+            lines = b"".join(encode_frame(frame) for frame in self._replay())
+            self._sock = sock
+            self.reads = self.is_same_ledger or self._settings.is_default_ledger
+            self._send(lines)
 
     def _answer(self, sock: Any) -> dict[str, Any]:
         """Return the first line that an agent says; it says it at once or not at all."""

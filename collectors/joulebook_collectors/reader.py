@@ -152,6 +152,13 @@ class Reader:
         """What each meter counted in its open window so far, millijoules."""
         return [(watch.description, watch.open_mj) for watch in self._watches]
 
+    def write_to(self, segment: Segment) -> bool:
+        """Go on in a new segment, so that the old one can be sent and removed; False where the old one is not written yet."""
+        if self._closed or not self._segment.is_written:
+            return False
+        self._segment, self._slow = segment, b""
+        return True
+
     def end(self, *, leaves_to_agent: bool = False) -> None:
         """End every window. Where others still have runs, the next reader goes on from here; else nothing is left open.
 

@@ -216,8 +216,11 @@ class Session:
 
     def _tell(self, frame: dict[str, Any]) -> None:
         """Write a frame, and tell the agent of it too."""
-        self._segment.append(frame)
-        if self._link is not None:
+        if self._link is None:
+            self._segment.append(frame)
+            return
+        with self._link.telling:
+            self._segment.append(frame)
             self._link.say(frame)
 
     @harmless(None)

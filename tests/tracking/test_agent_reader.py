@@ -11,6 +11,7 @@ import pytest
 from helpers.agents import WATTS, AgentHost
 
 from joulebook_collectors.recovery import recover
+from joulebook_collectors.segments import create_segment
 
 SECOND_MS = 1_000
 
@@ -83,6 +84,19 @@ def test_the_listener_hears_every_window(host: AgentHost) -> None:
     told = sum(w["energy_mj"] for frame in heard for w in frame.get("readings", ()) if "/package-0~" in w["meter"])
     assert description.domain == "package-0"
     assert told + open_mj == 90 * WATTS * 1_000
+
+
+def test_a_new_segment_changes_nothing_but_where_windows_are_written(host: AgentHost) -> None:
+    """An agent that runs for years does not write one file for years."""
+    reader = host.reader()
+    host.pass_seconds(reader, 70)
+    fresh = create_segment(host.folder, "fresh")
+    assert reader.write_to(fresh)
+    host.pass_seconds(reader, 70)
+    reader.end()
+    assert b"readings" in Path(fresh.path).read_bytes()
+    assert host.total_mj() == 140 * WATTS * 1_000
+    fresh.close()
 
 
 @pytest.mark.parametrize("step_ms", [-7_200_000, -500, 500, 7_200_000])

@@ -78,6 +78,22 @@ def fill(file: FileIO) -> None:
         file.write(b"x" * 4_096)
 
 
+def test_what_was_sent_is_removed_though_a_run_goes_on(place: AgentPlace) -> None:
+    """A training of months does not keep every window of those months on the host."""
+    place.start(JOULEBOOK_AGENT_DELIVER_SECONDS="1")
+    job = place.job("long")
+    process = job.start(
+        BECOME + "with joulebook.track(model='m'):\n    print('ready', flush=True)\n    sys.stdin.readline()\n"
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert place.job("short").run(BECOME + "with joulebook.track(model='n'):\n    time.sleep(0.3)\n").returncode == 0
+    spool = Path(place.environment["JOULEBOOK_SPOOL"])
+    wait_until(lambda: place.books().statuses, "the end of the short run was sent")
+    wait_until(lambda: not list(spool.rglob("done/*.segment")), "what was sent is removed")
+    assert place.figure("joulebook_runs_open") == 1
+
+
 @needs_root
 def test_a_full_disk_stops_nothing_and_loses_nothing(place: AgentPlace) -> None:
     """What has no room waits in memory and in the checkpoint, and is written when there is some."""
