@@ -32,6 +32,7 @@ from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
 from joulebook_collectors.clock import Clock
 from joulebook_collectors.endings import move_to_done
 from joulebook_collectors.folders import READER, prepare_boot_folder, write_once
+from joulebook_collectors.handover import clock_after
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.lock import open_once
 from joulebook_collectors.meters import find_meters
@@ -217,7 +218,7 @@ class Agent:
     def _begin(self) -> None:
         before = read_checkpoint(self._folder)
         base = self._settings.base
-        self._clock = Clock(least_ms=before["reached"] if before else 0)
+        self._clock = clock_after(self._folder, before)
         self._attendance = Attendance(self._folder, time.monotonic_ns() // 1000, base.proc_root)
         self._reader = Reader(
             found=self._found, attendance=self._attendance, segment=self._segment, checkpoint=self._checkpoint, clock=self._clock,

@@ -31,20 +31,22 @@ def monotonic_ms() -> int:
 class Clock:
     """A clock that two functions drive; tests drive it with their own."""
 
-    __slots__ = ("_anchor_ms", "_monotonic_ms", "_slow_from_ms", "_wall_ms")
+    __slots__ = ("_anchor_ms", "_monotonic_ms", "_owed_ms", "_slow_from_ms", "_wall_ms")
 
     def __init__(
         self,
         *,
         least_ms: int = 0,
+        start_ms: int | None = None,
         wall_ms: Callable[[], int] = wall_ms,
         monotonic_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
-        """Start from the wall clock, but never before `least_ms`: what was already told of stays told."""
+        """Start from `start_ms`, or from the wall clock, but never before `least_ms`: what was already told of stays told."""
         self._wall_ms = wall_ms
         self._monotonic_ms = monotonic_ms
-        self._anchor_ms = max(wall_ms(), least_ms) - monotonic_ms()
+        self._anchor_ms = (max(wall_ms(), least_ms) if start_ms is None else start_ms) - monotonic_ms()
         self._slow_from_ms: int | None = None
+        self._owed_ms = 0
 
     def now_ms(self) -> int:
         """Return the present."""
@@ -52,8 +54,7 @@ class Clock:
 
     def at(self, monotonic_ms: int) -> int:
         """Return when something was that happened at this instant of the monotonic clock."""
-        slow_ms = 0 if self._slow_from_ms is None else max(0, monotonic_ms - self._slow_from_ms)
-        return self._anchor_ms + monotonic_ms - slow_ms // WALK_OFF_PARTS
+        return self._anchor_ms + monotonic_ms - self._walked_off_ms(monotonic_ms)
 
     def follow(self) -> int:
         """Compare with the wall clock and follow it; return how far it had stepped ahead of us, milliseconds, else 0.
@@ -62,12 +63,19 @@ class Clock:
         """
         ahead_ms = self._wall_ms() - self.now_ms()
         monotonic_ms = self._monotonic_ms()
-        if ahead_ms >= 0 and self._slow_from_ms is not None:
-            self._anchor_ms = self.at(monotonic_ms) - monotonic_ms
+        walked_off_ms = self._walked_off_ms(monotonic_ms)
+        if self._slow_from_ms is not None and (ahead_ms >= 0 or walked_off_ms == self._owed_ms):
+            self._anchor_ms -= walked_off_ms
             self._slow_from_ms = None
-        elif ahead_ms <= -STEP_MS and self._slow_from_ms is None:
-            self._slow_from_ms = monotonic_ms
+        if ahead_ms <= -STEP_MS and self._slow_from_ms is None:
+            self._slow_from_ms, self._owed_ms = monotonic_ms, -ahead_ms
         if ahead_ms < STEP_MS:
             return 0
         self._anchor_ms += ahead_ms
         return ahead_ms
+
+    def _walked_off_ms(self, monotonic_ms: int) -> int:
+        """Return how much of a backward step was walked off by then: never more than it was, however long nobody asked."""
+        if self._slow_from_ms is None:
+            return 0
+        return min(max(0, monotonic_ms - self._slow_from_ms) // WALK_OFF_PARTS, self._owed_ms)

@@ -186,7 +186,7 @@ class Delivery:
         """Return what the next batch is made of; None where there is nothing to tell."""
         while True:
             is_idle = not _is_anybody_there(self.folder) and not _is_left_open(self.folder)
-            complete_ms = now_ms if is_idle else _complete_until(self.folder, now_ms)
+            complete_ms = max(self._complete_ms, now_ms if is_idle else _complete_until(self.folder, now_ms))
             end, number, is_all = self._reach(limits)
             is_whole = is_all and not newer_in(self.folder)
             if not is_whole:
@@ -450,7 +450,7 @@ def _complete_until(folder: str, now_ms: int) -> int:
     checkpoint = read_checkpoint(folder)
     if checkpoint is None:
         return 0
-    starts: list[int] = [watch[0] for watch in checkpoint["watches"]]
+    starts: list[int] = [min([start, *(piece[0] for piece in pieces)]) for start, *_, pieces in checkpoint["watches"]]
     closed: list[int] = [
         w["start_ms"] for frame in checkpoint["closed"] for kind in ("readings", "gaps") for w in frame.get(kind, ())
     ]

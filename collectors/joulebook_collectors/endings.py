@@ -85,15 +85,15 @@ def _is_gone(path: str, file: LockedFile) -> bool:
 
 def _finish(path: str, file: LockedFile, seen_ms: int) -> bool:
     data = read_file(path)
-    frames, _, end = decode_frames(data)
+    # A last line may lack nothing but its end: it is given one, and then counts.
+    torn = b"" if data.endswith(b"\n") or not data else b"\n"
+    frames, _, _ = decode_frames(data + torn)
     seen_ms = seen_ms or os.fstat(file.descriptor).st_mtime_ns // 1_000_000
     events = [] if _lives_on(frames) else [_killed(event, seen_ms, frames) for event in open_events(frames)]
-    if events:
-        line = encode_frame({"runs": events})
-        written = os.write(file.descriptor, line if end == len(data) else b"\n" + line)
-        if written < len(line):
-            os.ftruncate(file.descriptor, len(data))
-            return False
+    rest = torn + (encode_frame({"runs": events}) if events else b"")
+    if rest and os.write(file.descriptor, rest) < len(rest):
+        os.ftruncate(file.descriptor, len(data))
+        return False
     move_to_done(path)
     return True
 

@@ -34,10 +34,10 @@ class GpuLookout:
 
     __slots__ = ("_gpus", "_looked_us", "_pids_are_hosts", "_residents", "facts")
 
-    def __init__(self, gpus: Sequence[GpuMeter]) -> None:
+    def __init__(self, gpus: Sequence[GpuMeter], proc_root: str = "/proc") -> None:
         self._gpus = gpus
         self._looked_us = 0
-        self._pids_are_hosts = bool(gpus) and sees_host_pids()
+        self._pids_are_hosts = bool(gpus) and sees_host_pids(proc_root)
         self._residents: dict[str, set[int]] = {}
         self.facts: dict[str, dict[str, int | str]] = {}
 

@@ -7,13 +7,16 @@ stands. What changes each second is small: where the counters are, and the insta
 from __future__ import annotations
 
 from joulebook_collectors.attendance import Attendance
+from joulebook_collectors.checkpoint import NOTES, read_checkpoint
+from joulebook_collectors.clock import Clock, monotonic_ms, wall_ms
 from joulebook_collectors.meter import MeterDescription
 from joulebook_collectors.segments import encode_rest
 from joulebook_collectors.span import Span
-from joulebook_collectors.windows import Watch
+from joulebook_collectors.windows import Watch, meter_item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from joulebook_collectors.segments import Frame
@@ -80,13 +83,21 @@ def restored(checkpoint: Frame) -> list[Watch]:
     return watches
 
 
-def close_checkpoint(checkpoint: Frame) -> Frame:
-    """Return the windows that a dead reader left open, as far as its checkpoint tells, as a frame; empty where it left none."""
+def close_checkpoint(checkpoint: Frame, *, goes_on: bool = False) -> Frame:
+    """Return the windows that a dead reader left open, as far as its checkpoint tells, as a frame; empty where it left none.
+
+    Where its successor `goes_on` with the counters, what could not be read last is no gap: it is in what they show next.
+    """
     if not checkpoint["open"]:
         return {}
     watches = restored(checkpoint)
     Attendance("", 0).resume(checkpoint["attendance"], spans_of(watches), checkpoint["at_us"])
-    return frame_of(watches, [watch.give_up(checkpoint["reached"]) for watch in watches])
+    return frame_of(watches, [watch.give_up(checkpoint["reached"], goes_on=goes_on) for watch in watches])
+
+
+def meters_of(checkpoint: Frame) -> list[dict[str, Any]]:
+    """Return the meters of a checkpoint as facts: a disk may have refused them to the reader that is dead."""
+    return [meter_item(MeterDescription(**description)) for description, _ in checkpoint["meters"]]
 
 
 def last_seen(checkpoint: Frame) -> dict[str, int]:
@@ -96,6 +107,30 @@ def last_seen(checkpoint: Frame) -> dict[str, int]:
         for name, tracked in checkpoint["attendance"]["tracked"].items()
     }
     return {**seen, checkpoint["reader"]: checkpoint["reached"]}
+
+
+def clock_after(
+    folder: str,
+    checkpoint: Frame | None,
+    *,
+    wall_ms: Callable[[], int] = wall_ms,
+    monotonic_ms: Callable[[], int] = monotonic_ms,
+) -> Clock:
+    """Return the clock of who reads next in a spool.
+
+    Where windows are open it goes on as that of its predecessor would have, and follows the wall clock from there: what a counter
+    passed in between has the time it took. Else it begins anew, but never before what was told, nor before an instant of which a ledger
+    was told that all before it is known.
+    """
+    notes = read_checkpoint(folder, NOTES) or {}
+    *_, unanswered_ms = notes.get("unanswered") or [0]
+    least_ms = max(notes.get("complete_ms", 0), unanswered_ms)
+    if checkpoint is None:
+        return Clock(least_ms=least_ms, wall_ms=wall_ms, monotonic_ms=monotonic_ms)
+    reached_ms = checkpoint["reached"]
+    passed_ms = max(0, monotonic_ms() - checkpoint["at_us"] // 1000)
+    start_ms = reached_ms + passed_ms if checkpoint["open"] else None
+    return Clock(least_ms=max(least_ms, reached_ms), start_ms=start_ms, wall_ms=wall_ms, monotonic_ms=monotonic_ms)
 
 
 def frame_of(watches: list[Watch], windows: list[list[dict[str, Any]]]) -> Frame:

@@ -47,14 +47,15 @@ class Reader:
     """Reads for one host. The holder of the host's lock makes one, and calls `begin`, `tick` and `end` from one thread."""
 
     __slots__ = (
-        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_is_agent", "_is_modelled", "_listener", "_max_gap_ms",
-        "_monotonic_us", "_next_look_ms", "_next_minute_ms", "_reached_ms", "_segment", "_slow", "_watches", "_windows_us",
+        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_handed", "_is_agent", "_is_modelled", "_listener", "_max_gap_ms",
+        "_monotonic_us", "_next_look_ms", "_next_minute_ms", "_reached_ms", "_saved", "_segment", "_slow", "_watches", "_windows_us",
     )  # fmt: skip
 
     def __init__(
         self, *, found: FoundMeters, attendance: Attendance, segment: Segment, checkpoint: Checkpoint, clock: Clock,
         sample_seconds: float, monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
         is_agent: bool = False, listener: Callable[[Frame, int], None] | None = None,
+        proc_root: str = "/proc",
     ) -> None:  # fmt: skip
         """Begin nothing yet.
 
@@ -68,6 +69,7 @@ class Reader:
             monotonic_us: The host's monotonic clock, microseconds.
             is_agent: Whether it reads for as long as the host runs: then the time while it was away is `untracked`, also without runs.
             listener: Is told of every frame of windows, and when windows ended, on the monotonic clock.
+            proc_root: Where the kernel says whether ids of processes are the host's own, as the drivers of GPUs name them.
         """
         self._is_agent = is_agent
         self._listener = listener
@@ -79,9 +81,11 @@ class Reader:
         self._monotonic_us = monotonic_us
         self._is_modelled = all(meter.description.method == MODEL for meter in found.meters)
         self._max_gap_ms = int(sample_seconds * 1500)
-        self._gpus = GpuLookout(found.gpus)
+        self._gpus = GpuLookout(found.gpus, proc_root)
         self._watches: list[Watch] = []
         self._closed: list[Frame] = []
+        self._saved = 0  # how many of them the checkpoint holds
+        self._handed = 0  # how many of them the segment was given
         self._reached_ms = 0
         self._windows_us = 0
         self._next_minute_ms = 0
@@ -127,10 +131,9 @@ class Reader:
         if look:
             self._next_look_ms = now_ms + LOOK_SECONDS * 1000 - LATENESS_MS
             self._look(now_ms, end_window=end_window)
-        if self._closed:
-            self._segment.append()
-            self._forget_written()
+        self._hand_over()
         self._save(is_open=True)
+        self._hand_over()
         if self._attendance.gone:
             self._finish_the_gone()
 
@@ -200,10 +203,7 @@ class Reader:
 
     def _follow_step(self, now_ms: int) -> None:
         """The wall clock stepped forward: what lies between, of which there was no time, is a gap."""
-        items = []
-        for watch in self._watches:
-            watch.start_ms = max(watch.start_ms, now_ms - LONGEST_STEP_MS)
-            items.append(watch.skip(now_ms, CLOCK_STEP))
+        items = [watch.skip(self._reached_ms, now_ms, CLOCK_STEP, LONGEST_STEP_MS) for watch in self._watches]
         self._reached_ms = now_ms
         self._next_minute_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
         self._write(frame_of(self._watches, items))
@@ -213,14 +213,18 @@ class Reader:
         if frame:
             self._closed.append(frame)
             self._save(is_open=True)
-            self._segment.append(frame)
-            self._forget_written()
+            self._hand_over()
             if self._listener is not None:
                 self._listener(frame, self._windows_us)
 
-    def _forget_written(self) -> None:
-        if self._closed and self._segment.is_written:
-            self._closed = []
+    def _hand_over(self) -> None:
+        """Write into the segment what the checkpoint holds, and nothing else: a successor would tell of it once more, in other words."""
+        if not self._closed:
+            return
+        self._segment.append(*self._closed[self._handed : self._saved])
+        self._handed = self._saved
+        if self._handed == len(self._closed) and self._segment.is_written:
+            self._closed, self._handed, self._saved = [], 0, 0
 
     def _save(self, *, is_open: bool) -> None:
         """Leave a checkpoint."""
@@ -236,9 +240,12 @@ class Reader:
             self._checkpoint.write(quick, self._slow)
         except OSError as error:
             say_once(f"the checkpoint cannot be written ({error.strerror}); the job goes on")
+        else:
+            self._saved = len(self._closed)
 
     def _take_over(self, before: Frame, left: list[Watch]) -> None:
-        self._segment.append(*before["closed"])
+        self._closed = [*before["closed"]]
+        self._saved = len(self._closed)
         known = {watch.key: watch for watch in left}
         self._attendance.resume(before["attendance"], spans_of([*known.values()]), before["at_us"])
         self._gpus.facts.update(before["facts"])
@@ -251,9 +258,9 @@ class Reader:
             self._go_on(known)
             return
         self._attendance.skip_to(now_us)
-        frame = close_checkpoint(before)
+        frame = close_checkpoint(before, goes_on=goes_on)
         if frame:
-            self._segment.append(frame)
+            self._closed.append(frame)
         if goes_on:
             self._book_as_unwatched(known)
 
@@ -264,7 +271,7 @@ class Reader:
         lost = [*known.values()]
         frame = frame_of(lost, [watch.give_up(self._reached_ms) for watch in lost])
         if frame:
-            self._segment.append(frame)
+            self._closed.append(frame)
 
     def _book_as_unwatched(self, known: dict[str, Watch]) -> None:
         """Let each counter go on from its last value: what it counted since, while a run was open, nobody can be named for."""

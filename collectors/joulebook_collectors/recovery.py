@@ -11,7 +11,7 @@ from joulebook_collectors.delivery import ASIDE, deliver_spool, newer_in, stand_
 from joulebook_collectors.endings import finish, move_to_done, open_events
 from joulebook_collectors.folders import boot_folders, boot_name, ledger_folder, prepare
 from joulebook_collectors.guard import say_once
-from joulebook_collectors.handover import close_checkpoint, last_seen
+from joulebook_collectors.handover import close_checkpoint, last_seen, meters_of
 from joulebook_collectors.lock import is_held, open_once, read_file
 from joulebook_collectors.segments import create_segment, decode_frames, newer_text, segment_names
 from joulebook_collectors.watcher import LOCK
@@ -95,7 +95,7 @@ def _recover(folder: str) -> None:
         return  # one of them is about to read, and goes on with the open windows itself
     frames = [frame for frame in [*checkpoint["closed"], close_checkpoint(checkpoint)] if frame]
     segment = create_segment(folder, f"recovered-{os.urandom(6).hex()}")
-    segment.append(*frames)
+    segment.append({"meters": meters_of(checkpoint)}, *frames)
     written = segment.is_written
     if written:
         move_to_done(segment.path)

@@ -202,9 +202,10 @@ class Session:
         is_handed_over = self._is_handed_over()
         if not is_handed_over:
             try:
-                move_to_done(self._segment.path)
+                if self._segment.is_written:
+                    move_to_done(self._segment.path)
             except OSError:
-                pass  # the next reader or command does it
+                pass  # the next reader or command does it; it also ends what a full disk kept us from ending
         self._segment.close(remove=is_handed_over)
         if self._uploader is not None:
             self._uploader.flush(self._settings.flush_seconds)

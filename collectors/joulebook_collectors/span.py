@@ -65,10 +65,10 @@ class Span:
 
     @classmethod
     def from_json(cls, sums: Mapping[str, Any]) -> Span:
-        """Return the span of these sums."""
+        """Return the span of these sums, which stay as they are."""
         span = cls()
         for name in cls.__slots__:
-            setattr(span, name, sums.get(name, getattr(span, name)))
+            setattr(span, name, _copied(sums.get(name, getattr(span, name))))
         return span
 
     @property
@@ -124,6 +124,12 @@ class Span:
             for account in accounts
             if account != UNTRACKED or activity.get(account)
         ]
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [*value] if isinstance(value, list) else value
 
 
 def _best_basis(told: Mapping[str, dict[str, int]]) -> tuple[str, dict[str, int]]:

@@ -12,8 +12,8 @@ import time
 from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.bell import Bell, ring
 from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
-from joulebook_collectors.clock import Clock
 from joulebook_collectors.guard import harmless
+from joulebook_collectors.handover import clock_after
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.lock import open_once
 from joulebook_collectors.meters import find_meters
@@ -178,7 +178,7 @@ class Watcher:
                 attendance=Attendance(self._folder, time.monotonic_ns() // 1000, settings.proc_root),
                 segment=self._segment,
                 checkpoint=checkpoint,
-                clock=Clock(least_ms=before["reached"] if before else 0),
+                clock=clock_after(self._folder, before),
                 sample_seconds=settings.sample_seconds,
             )
             reader.begin(before)

@@ -145,22 +145,32 @@ class Watch:
             self._window(part) for piece in pieces if piece.end_ms > piece.start_ms for part in piece.cut_at_hours()
         ]
 
-    def give_up(self, at_ms: int) -> list[Item]:
-        """End the window for good: what was measured, then a gap for the time since the last answer, if a later one failed."""
+    def give_up(self, at_ms: int, *, goes_on: bool = False) -> list[Item]:
+        """End the window for good: what was measured, then a gap for the time since the last answer, if a later one failed.
+
+        There is no gap where somebody `goes_on` with the counter's last value.
+        """
         last_ms = self._base.at_ms if self._base is not None else at_ms
         items = self.close(max(self.start_ms, min(last_ms, at_ms)))
-        if self._has_failed and last_ms < at_ms:
+        if self._has_failed and last_ms < at_ms and not goes_on:
             items += [self._window(part) for part in Piece(last_ms, at_ms, None, self._reason).cut_at_hours()]
             self.start_ms, self._base = at_ms, None
         return items
 
-    def skip(self, at_ms: int, reason: str) -> list[Item]:
-        """Tell of a gap from the closed window's end to `at_ms`, where the next one begins with the same counter value."""
-        items = [self._window(part) for part in Piece(self.start_ms, at_ms, None, reason).cut_at_hours()]
-        self.start_ms = at_ms
+    def skip(self, from_ms: int, to_ms: int, reason: str, longest_ms: int) -> list[Item]:
+        """End the window, then tell of a gap: the reader's time stepped. The next window begins with the same counter value.
+
+        Where the last answer is older than the step, the time since then is behind the gap: it passed, and its energy is yet to come.
+        """
+        last_ms = from_ms if self._base is None else max(self.start_ms, self._base.at_ms)
+        items = self.close(last_ms)
+        to_ms -= from_ms - last_ms
+        gap = Piece(max(last_ms, to_ms - longest_ms), to_ms, None, reason)
+        items += [self._window(part) for part in gap.cut_at_hours()]
+        self.start_ms = to_ms
         self._minute = (0, 0)
         if self._base is not None:
-            self._base = Baseline(self._base.value, at_ms, self._base.rest)
+            self._base = Baseline(self._base.value, to_ms, self._base.rest)
         return items
 
     @property
@@ -197,8 +207,8 @@ class Watch:
         ]  # fmt: skip
 
     def give_up_before(self, at_ms: int) -> None:
-        """Forget the open window, which somebody else closed at `at_ms`, but not where the counter stood."""
-        self._energy_mj, self._pieces, self.start_ms = 0, [], at_ms
+        """Forget the open window, which somebody else closed where the counter was read last, `at_ms` at the latest."""
+        self._energy_mj, self._pieces, self.start_ms = 0, [], at_ms if self._base is None else self._base.at_ms
 
     def to_json(self) -> list[Any]:
         """Return what a successor needs to go on with this window; small, for it is written each second."""

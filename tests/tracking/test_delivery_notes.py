@@ -58,10 +58,10 @@ def test_a_reader_whose_windows_are_left_open_is_not_retired(folder: str) -> Non
     """An agent that stops leaves them to its successor; until then what it owes begins where they do."""
     spool(folder, "a", score("a"))
     checkpoint = Checkpoint(folder)
-    checkpoint.write({"open": True, "closed": [], "watches": [[NOW_MS - 5_000]]})
+    checkpoint.write({"open": True, "closed": [], "watches": [[NOW_MS - 5_000, []]]})
     keeper = Keeper()
     deliver_spool(folder, keeper, NOW_MS)
-    checkpoint.write({"open": False, "closed": [], "watches": [[NOW_MS - 5_000]]})
+    checkpoint.write({"open": False, "closed": [], "watches": [[NOW_MS - 5_000, []]]})
     deliver_spool(folder, keeper, NOW_MS)
     assert [(batch.state, batch.complete_until_ms) for batch in keeper.batches] == [
         ("active", NOW_MS - 5_000),
