@@ -16,8 +16,8 @@ from joulebook_collectors.checkpoint import NOTES, Checkpoint, read_checkpoint
 from joulebook_collectors.endings import DONE
 from joulebook_collectors.folders import READER, read_frame
 from joulebook_collectors.lines import MOST_BYTES, append_whole, frames_between
-from joulebook_collectors.lock import is_held, open_once, read_file
-from joulebook_collectors.merging import MERGED, merged, swap_in, write_draft
+from joulebook_collectors.lock import open_once, read_file
+from joulebook_collectors.merging import MERGED, is_rolled, merged, swap_in, write_draft
 from joulebook_collectors.room import relieve, relieved
 from joulebook_collectors.segments import (
     NewerSpoolError,
@@ -27,6 +27,7 @@ from joulebook_collectors.segments import (
     remove_file,
     segment_names,
 )
+from joulebook_collectors.standing import Cut, complete_until, is_anybody_there, is_left_open, oldest_live_ns
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput, Unavailable
 from joulebook_ledger.core.vocabulary import RANKS
@@ -102,31 +103,6 @@ def reader_of(folder: str) -> Reader | None:
         raise NewerSpoolError(path) from None
 
 
-class Cut:
-    """What a batch is made of.
-
-    Attributes:
-        sequence: Its number.
-        start: Segment's name -> where it begins in it.
-        end: Segment's name -> where it ends.
-        state: active, or retired.
-        complete_ms: All windows that end before it have been sent with this batch.
-    """
-
-    __slots__ = ("complete_ms", "end", "sequence", "start", "state")
-
-    def __init__(self, sequence: int, start: dict[str, int], end: dict[str, int], state: str, complete_ms: int) -> None:
-        self.sequence = sequence
-        self.start = start
-        self.end = end
-        self.state = state
-        self.complete_ms = complete_ms
-
-    def to_json(self) -> list[Any]:
-        """Return it as it is noted."""
-        return [self.sequence, self.start, self.end, self.state, self.complete_ms]
-
-
 class Delivery:
     """One delivery from one spool, by the holder of its second lock."""
 
@@ -185,8 +161,8 @@ class Delivery:
     def _cut(self, limits: dict[str, int], now_ms: int) -> Cut | None:
         """Return what the next batch is made of; None where there is nothing to tell."""
         while True:
-            is_idle = not _is_anybody_there(self.folder) and not _is_left_open(self.folder)
-            complete_ms = max(self._complete_ms, now_ms if is_idle else _complete_until(self.folder, now_ms))
+            is_idle = not is_anybody_there(self.folder) and not is_left_open(self.folder)
+            complete_ms = max(self._complete_ms, now_ms if is_idle else complete_until(self.folder, now_ms))
             end, number, is_all = self._reach(limits)
             is_whole = is_all and not newer_in(self.folder)
             if not is_whole:
@@ -268,7 +244,7 @@ class Delivery:
             start = self.offsets.get(name, 0)
             data = read_file(os.path.join(self.folder, DONE, name), start)
             frames += decode_frames(data)[0]
-        told = self._told_elsewhere(names)
+        told = self._told_elsewhere()
         floor = self._sent_until.get("", 0)
 
         def may_merge(window: dict[str, Any]) -> bool:
@@ -284,13 +260,13 @@ class Delivery:
         """Return the segments of which something is in a batch that was not answered."""
         return set(self._unanswered[2]) if self._unanswered is not None else set()
 
-    def _told_elsewhere(self, names: list[str]) -> set[tuple[str, int]]:
-        """Return the windows that are in a batch, or stand in a place that is not merged along and may be sent from there."""
+    def _told_elsewhere(self) -> set[tuple[str, int]]:
+        """Return the windows that are in a batch, or that a successor may have written once more: those of no rolled segment."""
         frames: list[Frame] = []
         if self._unanswered is not None:
             frames.append(dict(self._lists_of(Cut(*self._unanswered))))
         for name, path in sources(self.folder):
-            if name not in names and not name.startswith(MERGED):
+            if not name.startswith(MERGED) and not is_rolled(path):
                 try:
                     frames += decode_frames(read_file(path))[0]
                 except OSError:
@@ -348,7 +324,7 @@ class Delivery:
         No job reads an agent's spool: it is told what its runs used.
         """
         done = os.path.join(self.folder, DONE)
-        needed_from = 1 << 63 if self._reader.rank == RANKS["agent"] else _oldest_live_ns(self.folder)
+        needed_from = 1 << 63 if self._reader.rank == RANKS["agent"] else oldest_live_ns(self.folder)
         for name in segment_names(done):
             path = os.path.join(done, name)
             try:
@@ -419,39 +395,3 @@ def _add(lists: Lists, frames: list[Frame]) -> int:
             lists[kind].extend(items)
             number += len(items)
     return number
-
-
-def _is_anybody_there(folder: str) -> bool:
-    return any(is_held(os.path.join(folder, name)) is not False for name in segment_names(folder))
-
-
-def _is_left_open(folder: str) -> bool:
-    """Tell whether windows of a reader wait for a successor, or for whoever recovers the spool."""
-    checkpoint = read_checkpoint(folder)
-    return checkpoint is not None and bool(checkpoint["open"] or checkpoint["closed"])
-
-
-def _oldest_live_ns(folder: str) -> int:
-    """Return when the oldest segment of a living process began, or the far future where none lives."""
-    oldest = 1 << 63
-    for name in segment_names(folder):
-        path = os.path.join(folder, name)
-        try:
-            frames, _, _ = decode_frames(read_file(path))
-        except OSError:
-            continue
-        times = [event["at_ms"] for frame in frames for event in frame.get("runs", ())]
-        oldest = min(oldest, min(times, default=1 << 40) * 1_000_000)
-    return oldest
-
-
-def _complete_until(folder: str, now_ms: int) -> int:
-    """Return the instant before which all windows stand in the segments: the start of the open ones."""
-    checkpoint = read_checkpoint(folder)
-    if checkpoint is None:
-        return 0
-    starts: list[int] = [min([start, *(piece[0] for piece in pieces)]) for start, *_, pieces in checkpoint["watches"]]
-    closed: list[int] = [
-        w["start_ms"] for frame in checkpoint["closed"] for kind in ("readings", "gaps") for w in frame.get(kind, ())
-    ]
-    return min([now_ms, *starts, *closed])
