@@ -95,7 +95,7 @@ def _present(meter: Meter, host: Host) -> Finding:
         detail=f"{description.label}, at most {description.max_power_mw / 1000:g} W; {_shown(answer)}",
     )
     if isinstance(answer, NoData):
-        why, remedy = _gpu_words(answer.reason)
+        why, remedy = _gpu_words(answer.reason, getattr(meter, "trouble", ""))
         return finding._replace(
             reason=answer.reason, why=f"It is there and says nothing, so its time is a gap. {why}", remedy=remedy
         )
@@ -131,7 +131,7 @@ def _absent(missing: Absent, host: Host, sysfs_root: str) -> Finding:
     elif missing.reason == reasons.DRIVER_MISSING and not _has_nvidia_card(sysfs_root):
         why, remedy = "No NVIDIA GPU is here, or no driver of one.", ""
     elif missing.component == "gpu":
-        why, remedy = _gpu_words(missing.reason)
+        why, remedy = _gpu_words(missing.reason, missing.detail)
     else:
         why, remedy = "The kernel does not say how much memory there is.", ""
     return Finding(
@@ -167,7 +167,7 @@ def _rapl_words(reason: str, host: Host) -> tuple[str, str]:
     return "The kernel shows the counter and fails to read it; a model stands in.", ""
 
 
-def _gpu_words(reason: str) -> tuple[str, str]:
+def _gpu_words(reason: str, detail: str = "") -> tuple[str, str]:
     match reason:
         case reasons.DRIVER_MISSING:
             return (
@@ -203,6 +203,11 @@ def _gpu_words(reason: str) -> tuple[str, str]:
             )
         case reasons.NOT_FOUND:
             return "The driver is loaded and shows no GPU.", "In a container, start it with --gpus all."
+    if detail:
+        return (
+            f"The driver answers with a code that this version does not know ({detail}).",
+            "See what `nvidia-smi` says; after an update of the driver: pip install --upgrade joulebook nvidia-ml-py",
+        )
     return "The driver gives no answer.", "See what `nvidia-smi` says."
 
 

@@ -1,14 +1,15 @@
 """Who holds the GPUs of a host and who is busy on them, seen every few seconds.
 
 A process holds a device that it is named for, or on which it has memory. Activity is what the driver says of each process; where it
-says nothing, all processes with memory count alike; where it shows no process at all (some containers and virtual machines), the runs
-that are named for the device, else all runs on the host.
+says nothing, all processes with memory count alike. On a GPU that MIG divides it never says anything: there the energy, which is the
+board's, is shared among the instances that somebody uses, by their compute slices, and within one equally. Where the driver shows no
+process at all (some containers and virtual machines), the runs that are named for the device, else all runs on the host.
 """
 
 from __future__ import annotations
 
 from joulebook_collectors.processes import sees_host_pids
-from joulebook_collectors.span import HIDDEN, MEMORY_HELD, UTILISATION
+from joulebook_collectors.span import HIDDEN, MEMORY_HELD, SLICES, UTILISATION
 from joulebook_collectors.visibility import named_devices
 from joulebook_ledger.core.attribution import UNTRACKED
 
@@ -73,6 +74,8 @@ class GpuLookout:
         self._remember(device, [(owners.get(holder.pid), holder.memory_bytes or 0) for holder in holders])
         for holder in holders:
             self._note(spans, device, MEMORY_HELD, _runs_of(owners.get(holder.pid)), length_us)
+        for pid, slices in (seen.slices or {}).items():
+            self._note(spans, device, SLICES, _runs_of(owners.get(pid)), slices * length_us)
         for pid, weight in (seen.busy or {}).items():
             self._note(spans, device, UTILISATION, _runs_of(owners.get(pid)), weight)
 

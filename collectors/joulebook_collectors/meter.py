@@ -73,14 +73,15 @@ class NoData(Slotted):
 
 
 class Absent(Slotted):
-    """A meter that this machine does not have, or that is left out: its name for people, its component, and the reason."""
+    """A meter that this machine does not have, or that is left out: its name for people, its component, the reason, and what was seen."""
 
-    __slots__ = ("component", "name", "reason")
+    __slots__ = ("component", "detail", "name", "reason")
 
-    def __init__(self, name: str, component: str, reason: str) -> None:
+    def __init__(self, name: str, component: str, reason: str, detail: str = "") -> None:
         self.name = name
         self.component = component
         self.reason = reason
+        self.detail = detail
 
 
 class MeterDescription(Slotted):
@@ -167,14 +168,18 @@ class DeviceProcesses(Slotted):
         holders: Processes that hold its memory now; None where that is unknown, empty where nobody does.
         busy: Activity by pid since the read before, as a weight (per cent of compute time, summed over samples); None where the
             driver cannot say, empty where it looked and nobody was busy.
+        slices: Compute slices by pid, as a weight, on a device that is divided into instances; None on one that is whole.
     """
 
-    __slots__ = ("busy", "holders")
+    __slots__ = ("busy", "holders", "slices")
 
-    def __init__(self, holders: tuple[Holder, ...] | None, busy: dict[int, int] | None) -> None:
+    def __init__(
+        self, holders: tuple[Holder, ...] | None, busy: dict[int, int] | None, slices: dict[int, int] | None = None
+    ) -> None:
         """Take what the driver says."""
         self.holders = holders
         self.busy = busy
+        self.slices = slices
 
 
 class ProcessMeter(Meter, Protocol):

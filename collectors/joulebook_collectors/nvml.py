@@ -3,13 +3,11 @@
 The counter counts millijoules since the driver was loaded (Volta and newer); it has 64 bits and never wraps, so a smaller value is a
 reload of the driver. Energy is the board's: a GPU divided by MIG is one meter, its parent.
 
-This is the only file that imports pynvml, and only when a driver's device node and library were found first: the import alone costs
-60 ms. Every call goes through `_answer`: a driver's library may raise anything at any time, and no meter raises into the job.
+A device that is lost, and a driver that is loaded anew, are seen again only after NVML was ended and started again. The reader does
+that by itself: at once, then less and less often.
 """
 
 from __future__ import annotations
-
-import os
 
 from joulebook_collectors.identity import clean
 from joulebook_collectors.meter import (
@@ -17,11 +15,8 @@ from joulebook_collectors.meter import (
     DEVICE_LOST,
     DRIVER_MISMATCH,
     DRIVER_MISSING,
-    LIBRARY_MISSING,
     NOT_FOUND,
     NOT_SUPPORTED,
-    PACKAGE_MISSING,
-    PERMISSION_DENIED,
     READ_FAILED,
     Absent,
     CounterValue,
@@ -31,7 +26,8 @@ from joulebook_collectors.meter import (
     NoData,
     PowerValue,
 )
-from joulebook_collectors.processes import read_bytes
+from joulebook_collectors.nvml_library import NOT_STARTED, SUCCESS, Session, answer, import_pynvml, why_no_driver
+from joulebook_collectors.span import FINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,34 +41,11 @@ HIGHEST_POWER_MW = 2_000_000
 # DCGM and NVML mark "no value" with the highest numbers of a type; 0x7ffffffffffffff2 is DCGM_INT64_NOT_SUPPORTED.
 _LOWEST_SENTINEL_64 = 0x7FFFFFFFFFFFFFF0
 _LOWEST_SENTINEL_32 = 0x7FFFFFF0
-_SUCCESS, _UNINITIALIZED, _NOT_FOUND = 0, 1, 6
 _FIELD_POWER_AVERAGE, _FIELD_POWER_INSTANT, _SCOPE_GPU = 185, 186, 0
-_NOT_STARTED = "not_started"
-# NVML's return codes (nvml.h, nvmlReturn_t); what is not here is `read_failed`.
-_REASONS = {
-    _UNINITIALIZED: _NOT_STARTED,
-    3: NOT_SUPPORTED,
-    4: PERMISSION_DENIED,
-    _NOT_FOUND: NOT_FOUND,
-    9: DRIVER_MISSING,
-    12: LIBRARY_MISSING,
-    13: NOT_SUPPORTED,  # the library is older than the function
-    15: DEVICE_LOST,
-    16: DEVICE_LOST,  # the device must be reset
-    18: DRIVER_MISMATCH,
-    28: DEVICE_LOST,  # it is not on the bus any more
-}
-_LIBRARY = "libnvidia-ml.so.1"
-_LIBRARY_FOLDERS = (
-    "usr/lib/x86_64-linux-gnu",
-    "usr/lib/aarch64-linux-gnu",
-    "usr/lib64",
-    "usr/lib",
-    "usr/lib/wsl/lib",
-    "usr/local/nvidia/lib64",
-    "run/opengl-driver/lib",
-)
-_CACHE_BYTES = 1 << 22
+# What may be well again after NVML was started anew, and at which of the failed reads that is tried.
+_PASSING = (NOT_STARTED, DEVICE_LOST, DRIVER_MISSING, DRIVER_MISMATCH)
+_TRIES = (1, 2, 4, 8, 16)
+_TRY_EVERY = 32
 
 
 def find_gpus(library: Any = None, *, root: str = "/") -> tuple[list[GpuMeter], list[Absent]]:
@@ -84,20 +57,20 @@ def find_gpus(library: Any = None, *, root: str = "/") -> tuple[list[GpuMeter], 
     """
     if library is None:
         missing = why_no_driver(root)
-        library = NoData(missing) if missing else _answer(_import_pynvml)
+        library = NoData(missing) if missing else answer(import_pynvml)
         if isinstance(library, NoData):
             return [], [Absent("NVML", "gpu", library.reason)]
-    session = _Session(library)
+    session = Session(library)
     count = session.start()
     if isinstance(count, NoData):
-        return [], [Absent("NVML", "gpu", count.reason)]
+        return [], [Absent("NVML", "gpu", count.reason, code_text(session, count.reason))]
     meters: list[GpuMeter] = []
     absent: list[Absent] = []
     for index in range(count):
         handle = session.ask("nvmlDeviceGetHandleByIndex", index)
         uuid = handle if isinstance(handle, NoData) else session.ask("nvmlDeviceGetUUID", handle)
         if isinstance(uuid, NoData):
-            absent.append(Absent(f"GPU {index}", "gpu", uuid.reason))
+            absent.append(Absent(f"GPU {index}", "gpu", uuid.reason, code_text(session, uuid.reason)))
         else:
             meters.append(GpuMeter(session, handle, _text(uuid), index))
     if not meters:
@@ -109,18 +82,20 @@ def find_gpus(library: Any = None, *, root: str = "/") -> tuple[list[GpuMeter], 
 class GpuMeter:
     """One NVIDIA GPU."""
 
-    def __init__(self, session: _Session, handle: Any, uuid: str, index: int) -> None:
+    def __init__(self, session: Session, handle: Any, uuid: str, index: int) -> None:
         """Look what this device offers: the counter, else a power sensor. Made by `find_gpus`."""
         self.index = index
         self._session = session
         self._handle = handle
+        self._generation = session.generation
+        self._failures = 0
         self._uuid = uuid
         self._seen_us: int | None = None
         self._is_closed = False
         self._has_counter = self._looks_like_a_counter()
         self._power = self._power_usage if self._has_counter else self._best_power()
         session.users += 1
-        name = session.ask("nvmlDeviceGetName", handle)
+        name = self._ask("nvmlDeviceGetName")
         self.description = MeterDescription(
             device=uuid,
             domain="gpu",
@@ -134,21 +109,40 @@ class GpuMeter:
         """Answer millijoules since the driver was loaded, or milliwatts where the device has no counter."""
         if self._is_closed:
             return NoData(CLOSED)
-        answer = self._read_once()
-        if answer == NoData(_NOT_STARTED):
-            # Somebody else in this process shut NVML down for good.
-            self._start_again()
-            answer = self._read_once()
-        return NoData(READ_FAILED) if answer == NoData(_NOT_STARTED) else answer
+        found = self._read_once()
+        if isinstance(found, NoData) and found.reason in _PASSING:
+            self._failures += 1
+            if self._failures in _TRIES or self._failures % _TRY_EVERY == 0:
+                self._session.start_anew()
+                found = self._read_once()
+        if not isinstance(found, NoData):
+            self._failures = 0
+        return NoData(self._session.why or READ_FAILED) if found == NoData(NOT_STARTED) else found
+
+    @property
+    def trouble(self) -> str:
+        """What the driver last answered that has no name here; empty where there was no such thing."""
+        return code_text(self._session, READ_FAILED)
 
     def processes(self) -> DeviceProcesses:
         """Answer who holds memory of the device, and who was busy on it since the call before.
 
-        The first call cannot say who was busy: what the driver then tells lies before it. With MIG the driver never can.
+        The first call cannot say who was busy: what the driver then tells lies before it. With MIG the driver never can: then each
+        process counts by the compute slices of its instance, which it shares equally with the others in it.
         """
         if self._is_closed:
             return DeviceProcesses(None, None)
-        return DeviceProcesses(self._holders(), self._busy())
+        parts = self._parts()
+        bytes_by_pid, is_known = self._holders_on(None)
+        slices: dict[int, int] = {}
+        for part in parts:
+            residents, is_told = self._holders_on(part)
+            is_known = is_known or is_told
+            for pid, held in residents.items():
+                bytes_by_pid[pid] = max(held or 0, bytes_by_pid.get(pid) or 0) or held
+                slices[pid] = slices.get(pid, 0) + self._slices_of(part) * FINE // len(residents)
+        holders = tuple(Holder(pid, held) for pid, held in sorted(bytes_by_pid.items())) if is_known else None
+        return DeviceProcesses(holders, None if parts else self._busy(), slices or None)
 
     def contains(self, instance: str) -> bool:
         """Tell whether a MIG instance, named by its UUID, is a part of this GPU."""
@@ -197,20 +191,20 @@ class GpuMeter:
         return self._number("nvmlDeviceGetPowerUsage", _LOWEST_SENTINEL_32)
 
     def _power_field(self, field: int) -> int | NoData:
-        answer = self._session.ask("nvmlDeviceGetFieldValues", self._handle, [(field, _SCOPE_GPU)])
-        if isinstance(answer, NoData):
-            return answer
-        if answer[0].nvmlReturn != _SUCCESS:
-            return NoData(_REASONS.get(answer[0].nvmlReturn, READ_FAILED))
-        return _valid(answer[0].value.uiVal, _LOWEST_SENTINEL_32)
+        values = self._ask("nvmlDeviceGetFieldValues", [(field, _SCOPE_GPU)])
+        if isinstance(values, NoData):
+            return values
+        if values[0].nvmlReturn != SUCCESS:
+            return NoData(self._session.reason(values[0].nvmlReturn))
+        return _valid(values[0].value.uiVal, _LOWEST_SENTINEL_32)
 
     def _number(self, name: str, lowest_sentinel: int) -> int | NoData:
-        answer = self._session.ask(name, self._handle)
-        return answer if isinstance(answer, NoData) else _valid(answer, lowest_sentinel)
+        number = self._ask(name)
+        return number if isinstance(number, NoData) else _valid(number, lowest_sentinel)
 
     def _limit_mw(self) -> int:
         """Return the greatest power the board can be allowed, which no operator changes; else the limit in force."""
-        constraints = self._session.ask("nvmlDeviceGetPowerManagementLimitConstraints", self._handle)
+        constraints = self._ask("nvmlDeviceGetPowerManagementLimitConstraints")
         if not isinstance(constraints, NoData):
             highest = _valid(constraints[1], _LOWEST_SENTINEL_32)
             if not isinstance(highest, NoData) and highest > 0:
@@ -218,42 +212,51 @@ class GpuMeter:
         enforced = self._number("nvmlDeviceGetEnforcedPowerLimit", _LOWEST_SENTINEL_32)
         return HIGHEST_POWER_MW if isinstance(enforced, NoData) or enforced == 0 else enforced
 
-    def _start_again(self) -> None:
-        if not isinstance(self._session.start(), NoData):
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        """Ask the device, by a handle of the present start of NVML. A device that is not found any more is lost."""
+        if self._generation != self._session.generation:
             handle = self._session.ask("nvmlDeviceGetHandleByUUID", self._uuid)
-            self._handle = self._handle if isinstance(handle, NoData) else handle
+            if isinstance(handle, NoData):
+                return handle if handle.reason in _PASSING else NoData(DEVICE_LOST)
+            self._handle, self._generation = handle, self._session.generation
+        return self._session.ask(name, self._handle, *arguments)
 
-    def _holders(self) -> tuple[Holder, ...] | None:
-        """Return who holds memory, on the board or on a part of it; None where no list of compute processes can be had."""
+    def _holders_on(self, handle: Any) -> tuple[dict[int, int | None], bool]:
+        """Return who holds memory on the board or a part of it, and whether a list of compute processes could be had."""
         bytes_by_pid: dict[int, int | None] = {}
         is_known = False
-        for handle in (self._handle, *self._instances()):
-            for name in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
-                answer = self._session.ask(name, handle)
-                if isinstance(answer, NoData):
-                    continue
-                is_known = is_known or "Compute" in name
-                for process in answer:
-                    held = process.usedGpuMemory
-                    held = None if held is None or held >= _LOWEST_SENTINEL_64 else int(held)
-                    # A process that computes and draws is listed twice, with the same memory.
-                    bytes_by_pid[process.pid] = max(held or 0, bytes_by_pid.get(process.pid) or 0) or held
-        return tuple(Holder(pid, held) for pid, held in sorted(bytes_by_pid.items())) if is_known else None
+        for name in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
+            listed = self._ask(name) if handle is None else self._session.ask(name, handle)
+            if isinstance(listed, NoData):
+                continue
+            is_known = is_known or "Compute" in name
+            for process in listed:
+                held = process.usedGpuMemory
+                held = None if held is None or held >= _LOWEST_SENTINEL_64 else int(held)
+                # A process that computes and draws is listed twice, with the same memory.
+                bytes_by_pid[process.pid] = max(held or 0, bytes_by_pid.get(process.pid) or 0) or held
+        return bytes_by_pid, is_known
 
-    def _instances(self) -> list[Any]:
+    def _parts(self) -> list[Any]:
         """Return handles of the parts of a GPU that MIG divides; none where it is whole."""
-        mode = self._session.ask("nvmlDeviceGetMigMode", self._handle)
+        mode = self._ask("nvmlDeviceGetMigMode")
         if isinstance(mode, NoData) or not mode[0]:
             return []
-        count = self._session.ask("nvmlDeviceGetMaxMigDeviceCount", self._handle)
+        count = self._ask("nvmlDeviceGetMaxMigDeviceCount")
         indexes = range(0 if isinstance(count, NoData) else count)
-        parts = [self._session.ask("nvmlDeviceGetMigDeviceHandleByIndex", self._handle, index) for index in indexes]
+        parts = [self._ask("nvmlDeviceGetMigDeviceHandleByIndex", index) for index in indexes]
         return [part for part in parts if not isinstance(part, NoData)]
+
+    def _slices_of(self, part: Any) -> int:
+        """Return how many compute slices a part has; where the driver does not say, each counts alike."""
+        told = self._session.ask("nvmlDeviceGetAttributes", part)
+        slices = 0 if isinstance(told, NoData) else told.computeInstanceSliceCount or told.gpuInstanceSliceCount
+        return int(slices) or 1
 
     def _busy(self) -> dict[int, int] | None:
         """Return per cent of compute time by pid since the call before. What no device can be (above 100 %) is not believed."""
         is_first, since_us = self._seen_us is None, self._seen_us or 0
-        samples = self._session.ask("nvmlDeviceGetProcessUtilization", self._handle, since_us)
+        samples = self._ask("nvmlDeviceGetProcessUtilization", since_us)
         if isinstance(samples, NoData):
             if samples.reason != NOT_FOUND:
                 return None
@@ -268,47 +271,12 @@ class GpuMeter:
         return None if is_first else {pid: weight for pid, weight in busy.items() if weight > 0}
 
 
-class _Session:
-    """NVML, started once for all devices of this process."""
-
-    def __init__(self, library: Any) -> None:
-        self._library = library
-        self.users = 0
-
-    def start(self) -> int | NoData:
-        """Start NVML and return how many devices it shows."""
-        started = self.ask("nvmlInit")
-        return started if isinstance(started, NoData) else self.ask("nvmlDeviceGetCount")
-
-    def stop(self) -> None:
-        """Let go of NVML."""
-        self.ask("nvmlShutdown")
-
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """Return what a function of the library answers, or `NoData` with the reason."""
-        return _answer(lambda: getattr(self._library, name)(*arguments))
+def code_text(session: Session, reason: str) -> str:
+    """Return what to say of a code of NVML that has no name here; nothing where the reason is another one."""
+    return f"NVML code {session.unknown_code}" if reason == READ_FAILED and session.unknown_code is not None else ""
 
 
-def _answer(call: Callable[[], Any]) -> Any:
-    """Return what `call` answers, or why it does not: the one place where errors of NVML are caught and named."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - a driver's library may raise anything; the job it measures must not notice
-        return NoData(_reason_of(error))
-
-
-def _reason_of(error: Exception) -> str:
-    if isinstance(error, ImportError):
-        return PACKAGE_MISSING
-    if isinstance(error, AttributeError):
-        return NOT_SUPPORTED
-    code = getattr(error, "value", None)
-    if code == _SUCCESS:
-        return NOT_FOUND  # pynvml raises "success" where a list of processes is empty
-    return _REASONS.get(code, READ_FAILED) if isinstance(code, int) else READ_FAILED
-
-
-def _chain(session: _Session, name: str, argument: Any) -> Any:
+def _chain(session: Session, name: str, argument: Any) -> Any:
     return argument if isinstance(argument, NoData) else session.ask(name, argument)
 
 
@@ -322,40 +290,3 @@ def _valid(value: Any, lowest_sentinel: int) -> int | NoData:
 def _text(value: str | bytes) -> str:
     """Return a text of NVML: bytes in older versions of pynvml."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def _import_pynvml() -> Any:
-    import pynvml
-
-    return pynvml
-
-
-def load_library() -> None:
-    """Import pynvml now, if a driver is here, for a meter that is found later in another thread.
-
-    To be called on the job's own thread: a fork in the middle of an import leaves the child with a lock that nobody will ever free.
-    """
-    if not why_no_driver():
-        _answer(_import_pynvml)
-
-
-def why_no_driver(root: str = "/") -> str:
-    """Return why NVML need not be tried here, or nothing where a driver and its library are found."""
-    if os.name == "nt":
-        dll = os.path.join(os.environ.get("WINDIR", "C:/Windows"), "System32", "nvml.dll")
-        return "" if _exists(dll) else DRIVER_MISSING
-    if not any(_exists(f"{root}dev/{node}") for node in ("nvidiactl", "dxg")):
-        return DRIVER_MISSING
-    if _LIBRARY.encode() in (read_bytes(f"{root}etc/ld.so.cache", _CACHE_BYTES) or b""):
-        return ""
-    searched = os.environ.get("LD_LIBRARY_PATH", "").split(":") if root == "/" else []
-    folders = [*(f"{root}{folder}" for folder in _LIBRARY_FOLDERS), *filter(None, searched)]
-    return "" if any(_exists(f"{folder}/{_LIBRARY}") for folder in folders) else LIBRARY_MISSING
-
-
-def _exists(path: str) -> bool:
-    try:
-        os.stat(path)
-    except (OSError, ValueError):
-        return False
-    return True

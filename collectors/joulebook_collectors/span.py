@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 FINE = 720_720  # the least number that 1 to 16 divide
 CPU, MEMORY = "cpu", "memory"
-UTILISATION, MEMORY_HELD, HIDDEN = BASES = ("gpu_utilisation", "memory_held", "processes_hidden_by_the_driver")
+UTILISATION, SLICES, MEMORY_HELD, HIDDEN = BASES = (
+    "gpu_utilisation",
+    "mig_compute_slices",
+    "memory_held",
+    "processes_hidden_by_the_driver",
+)
 
 
 class Span:
@@ -133,7 +138,7 @@ def _copied(value: Any) -> Any:
 
 
 def _best_basis(told: Mapping[str, dict[str, int]]) -> tuple[str, dict[str, int]]:
-    """Return the activity that was told best: as utilisation, else by memory held, else presumed."""
+    """Return the activity that was told best: as utilisation, else by slices, else by memory held, else presumed."""
     for basis in BASES:
         if any(told.get(basis, {}).values()):
             return basis, told[basis]

@@ -17,7 +17,7 @@ from joulebook_collectors.handover import clock_after
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.lock import open_once
 from joulebook_collectors.meters import find_meters
-from joulebook_collectors.nvml import load_library
+from joulebook_collectors.nvml_library import load_library
 from joulebook_collectors.reader import Reader
 
 TYPE_CHECKING = False

@@ -37,6 +37,7 @@ class FakeGpu:
         compute: pid and bytes of processes that compute.
         graphics: pid and bytes of processes that draw.
         samples: pid, timestamp in microseconds and per cent of compute time.
+        slices: Compute slices, of a MIG instance.
         parts: MIG instances by UUID, each with its own processes.
         errors: NVML's return code by name of the function that fails.
     """
@@ -50,6 +51,7 @@ class FakeGpu:
     compute: list[tuple[int, int | None]] = field(default_factory=list)
     graphics: list[tuple[int, int | None]] = field(default_factory=list)
     samples: list[tuple[int, int, int]] = field(default_factory=list)
+    slices: int = 0
     parts: list[FakeGpu] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
 
@@ -91,6 +93,7 @@ class FakeNvml:
         self._check("nvmlDeviceGetHandleByUUID", None)
         for gpu in (*self.gpus, *(part for whole in self.gpus for part in whole.parts)):
             if gpu.uuid == uuid:
+                self._check("nvmlDeviceGetHandleByUUID", gpu)
                 return gpu
         raise FakeNvmlError(NOT_FOUND)
 
@@ -156,6 +159,11 @@ class FakeNvml:
         """Return the GPU of an instance."""
         self._check("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", migDevice)
         return next(gpu for gpu in self.gpus if migDevice in gpu.parts)
+
+    def nvmlDeviceGetAttributes(self, device: FakeGpu) -> SimpleNamespace:
+        """Return how large an instance is."""
+        self._check("nvmlDeviceGetAttributes", device)
+        return SimpleNamespace(gpuInstanceSliceCount=device.slices, computeInstanceSliceCount=device.slices)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: FakeGpu) -> list[SimpleNamespace]:
         """Return who computes on it."""

@@ -238,7 +238,7 @@ HEAVY = [
     "typing",
     "uuid",
 ]
-LIGHT = ["identity", "meter", "meters", "modelled", "nvml", "portable", "processes", "rapl", "visibility"]
+LIGHT = ["identity", "meter", "meters", "modelled", "nvml", "nvml_library", "portable", "processes", "rapl", "visibility"]
 
 
 def test_measuring_loads_nothing_heavy(machine: Recorded, tmp_path: Path) -> None:

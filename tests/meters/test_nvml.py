@@ -14,7 +14,9 @@ from helpers.fake_nvml import FakeGpu, FakeNvml
 from helpers.machines import Machine
 
 from joulebook_collectors.meter import Absent, CounterValue, DeviceProcesses, Holder, NoData, PowerValue
-from joulebook_collectors.nvml import GpuMeter, find_gpus, why_no_driver
+from joulebook_collectors.nvml import GpuMeter, find_gpus
+from joulebook_collectors.nvml_library import why_no_driver
+from joulebook_collectors.span import FINE
 
 ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
 POWER = "nvmlDeviceGetPowerUsage"
@@ -192,7 +194,8 @@ def test_the_last_gpu_lets_go_of_nvml() -> None:
 )
 def test_a_driver_that_does_not_start_is_absent_with_its_reason(errors: dict[str, int], reason: str) -> None:
     """For doctor to say what to do."""
-    assert find_gpus(FakeNvml(FakeGpu(), errors=errors)) == ([], [Absent("NVML", "gpu", reason)])
+    detail = f"NVML code {fake_nvml.UNKNOWN}" if reason == "read_failed" else ""
+    assert find_gpus(FakeNvml(FakeGpu(), errors=errors)) == ([], [Absent("NVML", "gpu", reason, detail)])
 
 
 def test_a_gpu_lent_to_somebody_else_is_absent_and_the_others_count() -> None:
@@ -298,9 +301,74 @@ def test_success_raised_as_an_error_means_nobody() -> None:
 
 def test_a_divided_gpu_is_one_meter_and_its_parts_name_their_processes() -> None:
     """Power is the board's; MIG instances are where their processes are listed."""
-    parts = [FakeGpu(uuid="MIG-1", compute=[(7, 500)]), FakeGpu(uuid="MIG-2", compute=[(8, 300)])]
+    parts = [
+        FakeGpu(uuid="MIG-1", compute=[(7, 500)], slices=3),
+        FakeGpu(uuid="MIG-2", compute=[(8, 300), (9, 10)], slices=2),
+        FakeGpu(uuid="MIG-3", slices=1),
+    ]
     gpu = FakeGpu(parts=parts, errors={UTILISATION: fake_nvml.NOT_SUPPORTED, "nvmlDeviceGetComputeRunningProcesses": 4})
-    assert only_gpu(gpu).processes() == DeviceProcesses((Holder(7, 500), Holder(8, 300)), None)
+    seen = only_gpu(gpu).processes()
+    assert (seen.holders, seen.busy) == ((Holder(7, 500), Holder(8, 300), Holder(9, 10)), None)
+    assert seen.slices == {7: 3 * FINE, 8: FINE, 9: FINE}
+
+
+def test_an_instance_that_does_not_tell_its_slices_counts_as_one() -> None:
+    """As under drivers before MIG's attributes; and what the board lists itself is not counted twice."""
+    parts = [FakeGpu(uuid="MIG-1", compute=[(7, 500)], slices=0), FakeGpu(uuid="MIG-2", compute=[(7, 300)], slices=0)]
+    parts[1].errors["nvmlDeviceGetAttributes"] = fake_nvml.NOT_SUPPORTED
+    seen = only_gpu(FakeGpu(parts=parts, compute=[(7, 500)])).processes()
+    assert seen.holders == (Holder(7, 500),)
+    assert seen.slices == {7: 2 * FINE}
+
+
+def test_a_device_that_comes_back_is_read_again() -> None:
+    """NVML is started anew for it: at the first failed read, then less and less often; the others go on."""
+    lost, well = FakeGpu(uuid="GPU-1"), FakeGpu(uuid="GPU-2")
+    library = FakeNvml(lost, well)
+    meters, _ = find_gpus(library)
+    lost.errors["nvmlDeviceGetHandleByUUID"] = lost.errors[ENERGY] = fake_nvml.GPU_IS_LOST
+    library.calls.clear()
+    for _ in range(100):
+        assert meters[0].read() == NoData("device_lost")
+        assert meters[1].read() == CounterValue(123_456_789, 1_000, 0)
+    assert library.calls.count("nvmlInit") == library.calls.count("nvmlShutdown") == 8
+    assert library.started == 1
+    lost.errors.clear()
+    lost.energy_mj = 5_000
+    answers = [meters[0].read() for _ in range(32)]
+    assert answers[-1] == CounterValue(5_000, 1_000, 0)
+
+
+def test_a_device_that_is_pulled_out_is_lost() -> None:
+    """After a new start it is not found: its time is a gap with that reason."""
+    gpu = FakeGpu(uuid="GPU-1")
+    library = FakeNvml(gpu)
+    (meter,), _ = find_gpus(library)
+    gpu.errors[ENERGY] = fake_nvml.GPU_IS_LOST
+    library.gpus = ()
+    assert [meter.read() for _ in range(3)] == [NoData("device_lost")] * 3
+    assert meter.processes().holders is None
+
+
+def test_while_the_driver_is_away_its_absence_is_the_reason() -> None:
+    """Not the handle that went with it; as soon as the driver is back, the device is read."""
+    library = FakeNvml(FakeGpu())
+    (meter,), _ = find_gpus(library)
+    library.started = 0
+    library.errors["nvmlInit"] = fake_nvml.DRIVER_NOT_LOADED
+    assert [meter.read() for _ in range(40)] == [NoData("driver_missing")] * 40
+    library.errors.clear()
+    assert [meter.read() for _ in range(32)][-1] == CounterValue(123_456_789, 1_000, 0)
+
+
+def test_a_code_that_nobody_knows_is_told_to_whoever_asks() -> None:
+    """The books say that it could not be read; the number is for `joulebook doctor`."""
+    gpu = FakeGpu()
+    meter = only_gpu(gpu)
+    assert meter.trouble == ""
+    gpu.errors[ENERGY] = 4711
+    assert meter.read() == NoData("read_failed")
+    assert meter.trouble == "NVML code 4711"
 
 
 def test_a_gpu_knows_its_parts() -> None:
