@@ -92,8 +92,9 @@ def test_a_job_in_the_agents_own_spool_needs_no_socket(place: AgentPlace) -> Non
     place.start()
     job = place.job("job")
     job.environment["JOULEBOOK_SPOOL"] = place.environment["JOULEBOOK_SPOOL"]
-    done = job.run(BECOME + WORK, "m", JOULEBOOK_HOME=place.environment["JOULEBOOK_HOME"])
-    assert done.stdout.split() == ["ready", "False", "True"]
+    program = "with joulebook.track(model='m') as run:\n    time.sleep(0.3)\n    print(run.session._link.is_open, run.session._watcher.is_reading)\n"
+    done = job.run(BECOME + program, JOULEBOOK_HOME=place.environment["JOULEBOOK_HOME"])
+    assert done.stdout.split() == ["False", "False"]
     place.end()
     keeper = place.books()
     keeper.assert_sound()
@@ -134,6 +135,8 @@ def test_a_killed_job_is_killed_in_the_books(place: AgentPlace) -> None:
     kill(process)
     wait_until(lambda: place.figure("joulebook_runs_open") == 0, "the agent noticed")
     place.end()
+    agents = place.books()
+    assert agents.statuses == {agents.run_named("m"): ["killed"]}
     keeper = job.deliver(place.books())
     assert set(keeper.statuses[keeper.run_named("m")]) == {"killed"}
     assert keeper.conflicts == []

@@ -125,6 +125,8 @@ def test_noise_is_refused(place: AgentPlace, caller: Caller, seed: int) -> None:
 
 def test_a_line_without_end_is_refused(caller: Caller) -> None:
     """What waits for the rest of a line is bounded."""
+    caller.say(HELLO, PROCESS)
+    caller.sock.settimeout(5)
     with pytest.raises(OSError, match=r"Broken pipe|reset"):
         flood(caller, b"x" * LONGEST_LINE)
 
