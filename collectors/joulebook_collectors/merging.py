@@ -14,7 +14,7 @@ import os
 from joulebook_collectors.endings import DONE
 from joulebook_collectors.folders import write_file
 from joulebook_collectors.lock import read_file
-from joulebook_collectors.segments import ENDING, FORM, encode_frame, remove_file
+from joulebook_collectors.segments import ENDING, FORM, ROLLED, encode_frame, remove_file
 from joulebook_ledger.core.vocabulary import LONGEST_NAME, UNTRACKED
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 MERGED = "merged-"
 DRAFT = ".draft"
-ROLLED = encode_frame({"rolled": True})
+_LAST_LINE = encode_frame(ROLLED)
 _SUMS = ("energy_mj", "static_mj", "time_ms", "active_ms")
 _OTHERS = ("meters", "runs", "counts", "scores")
 
@@ -65,7 +65,7 @@ def merged(frames: Iterable[Frame], may_merge: Callable[[Item], bool]) -> list[F
 def is_rolled(path: str) -> bool:
     """Tell whether a reader has left a segment in good order, and wrote nothing there since."""
     try:
-        return read_file(path, max(0, os.stat(path).st_size - len(ROLLED))) == ROLLED
+        return read_file(path, max(0, os.stat(path).st_size - len(_LAST_LINE))) == _LAST_LINE
     except OSError:
         return False
 

@@ -17,6 +17,7 @@ from joulebook_collectors.endings import finish
 from joulebook_collectors.gpus import GpuLookout
 from joulebook_collectors.guard import say_once
 from joulebook_collectors.handover import close_checkpoint, frame_of, quick_part, restored, slow_part, spans_of
+from joulebook_collectors.segments import ROLLED, is_full
 from joulebook_collectors.span import Span
 from joulebook_collectors.windows import Watch, meter_item
 
@@ -146,9 +147,17 @@ class Reader:
         self._attendance.look(now_us, spans, everywhere=ends)
         self._gpus.look(self._attendance, spans, now_us, at_once=ends)
         self._slow = b""
-        if ends:
+        if ends and self._has_room():
             self._windows_us = now_us
             self._close_windows(now_ms)
+        elif ends:
+            self._next_minute_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
+
+    def _has_room(self) -> bool:
+        """Tell whether windows can be written: else they stay open, and the counters keep what goes into them."""
+        self._hand_over()
+        is_first = not self._windows_us  # what was taken over is not written yet, and must not be mixed with what comes
+        return is_first or (not self._closed and not is_full(os.path.dirname(self._segment.path)))
 
     @property
     def open_energy(self) -> list[tuple[MeterDescription, int]]:
@@ -159,6 +168,8 @@ class Reader:
         """Go on in a new segment, so that the old one can be sent and removed; False where the old one is not written yet."""
         if self._closed or not self._segment.is_written:
             return False
+        self._save(is_open=True)
+        self._segment.append(ROLLED)
         self._segment, self._slow = segment, b""
         return True
 
@@ -172,6 +183,8 @@ class Reader:
         if not is_open:
             self._write(frame_of(self._watches, [watch.give_up(self._reached_ms) for watch in self._watches]))
         self._save(is_open=is_open)
+        if not self._closed:
+            self._segment.append(ROLLED)
 
     def seconds_to_next(self, sample_ms: int) -> float:
         """Return how long to wait for the next sample: on a grid on which the UTC minutes lie.

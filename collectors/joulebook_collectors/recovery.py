@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from joulebook_ledger.settings import Settings
 
 
+MEGABYTE = 1 << 20
+
+
 class Recovered(Slotted):
     """What was done.
 
@@ -52,7 +55,7 @@ def recover_and_deliver(settings: Settings, ledger: Door, now_ms: int | None = N
     for folder in boot_folders(settings):
         recover(folder)
         try:
-            number = deliver_spool(folder, ledger, now_ms)
+            number = deliver_spool(folder, ledger, now_ms, int(settings.spool_megabytes * MEGABYTE))
         except OSError as error:
             say_once(f"the spool {folder} cannot be delivered just now ({error}); everything stays in it")
             continue

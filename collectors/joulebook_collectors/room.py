@@ -11,7 +11,7 @@ import os
 
 from joulebook_collectors.endings import DONE
 from joulebook_collectors.merging import MERGED, is_rolled
-from joulebook_collectors.segments import is_newer, remove_file, segment_names
+from joulebook_collectors.segments import FULL, is_newer, remove_file, segment_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
             """Make one of several segments."""
 
 
-FULL = "full"
 MOST_MERGED_BYTES = 16 << 20
 
 
@@ -59,11 +58,6 @@ def relieve(delivery: Delivery, most_bytes: int, *, is_disk_full: bool) -> None:
 def relieved(folder: str) -> None:
     """Take the mark away: the next delivery sets it again where it has to."""
     remove_file(os.path.join(folder, FULL))
-
-
-def is_full(folder: str) -> bool:
-    """Tell whether a reader should keep its windows open."""
-    return os.path.exists(os.path.join(folder, FULL))
 
 
 def size_of(folder: str) -> int:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 ENDING = ".segment"
 FORM = 1
+# The last line of a segment that a reader left in good order: no successor writes any of it once more.
+ROLLED: Frame = {"rolled": True}
+# A spool that has this file holds as much as it may: readers keep their windows open.
+FULL = "full"
 MOST_PENDING = 20_000
 _PREFIX_BYTES = 9
 _FORM_KEY = b'{"form":'
@@ -235,6 +239,11 @@ def is_newer(path: str) -> bool:
         return False
     digits = head[len(_FORM_KEY) :].partition(b",")[0].partition(b"}")[0]
     return head.startswith(_FORM_KEY) and digits.isdigit() and int(digits) > FORM
+
+
+def is_full(folder: str) -> bool:
+    """Tell whether a spool holds as much as it may."""
+    return os.path.exists(os.path.join(folder, FULL))
 
 
 def remove_file(path: str) -> None:

@@ -31,7 +31,7 @@ _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 _KEYS = (
     "ledger", "home", "spool", "api_key", "api_key_file", "run_id", "sample_seconds", "flush_seconds", "sysfs_root", "proc_root",
-    "disable", "quiet", "machine", "scope", "budget", "tags", "agent_socket", *LABEL_KEYS,
+    "disable", "quiet", "machine", "scope", "budget", "tags", "agent_socket", "spool_megabytes", *LABEL_KEYS,
 )  # fmt: skip
 _TABLE = b"[tool.joulebook"
 
@@ -57,21 +57,23 @@ class Settings:
         budget: What a run may cost, in words; recorded with it.
         labels: Label name (of LABEL_KEYS, or `tag:KEY`) -> value.
         problems: What could not be taken, one sentence each.
+        spool_megabytes: What a spool may hold while its ledger is away, before windows in it are merged.
         agent_socket: Where an agent of this host may listen; empty where none is to be asked.
     """
 
     __slots__ = (
         "agent_socket", "api_key", "api_key_file", "budget", "disable", "flush_seconds", "home", "labels", "ledger", "machine", "problems", "proc_root", "quiet",
-        "run_id", "sample_seconds", "scope", "spool", "sysfs_root",
+        "run_id", "sample_seconds", "scope", "spool", "spool_megabytes", "sysfs_root",
     )  # fmt: skip
 
     def __init__(
         self, *, ledger: str, home: str, spool: str = "", api_key: str = "", api_key_file: str = "", run_id: str = "",
         sample_seconds: float = 1.0, flush_seconds: float = 5.0, sysfs_root: str = "/sys", proc_root: str = "/proc",
         disable: bool = False, quiet: bool = False, machine: str = "", scope: str = "host", budget: str = "",
-        labels: Mapping[str, str] | None = None, problems: tuple[str, ...] = (), agent_socket: str = "",
+        labels: Mapping[str, str] | None = None, problems: tuple[str, ...] = (), agent_socket: str = "", spool_megabytes: float = 1024.0,
     ) -> None:  # fmt: skip
         self.agent_socket = agent_socket
+        self.spool_megabytes = spool_megabytes
         self.ledger = ledger
         self.home = home
         self.spool = spool
@@ -141,6 +143,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: str | No
         disable=take.switch("disable"), quiet=take.switch("quiet"), machine=take.text("machine"),
         scope=take.choice("scope", SCOPES), budget=take.text("budget"), labels=take.labels(), problems=tuple(problems),
         agent_socket=_socket_of(take.text("agent_socket") or AGENT_SOCKET),
+        spool_megabytes=take.seconds("spool_megabytes", 1024.0, 1.0, 1e9, "megabytes"),
     )  # fmt: skip
 
 
@@ -205,7 +208,7 @@ class _Taker:
         del self.given[key]
         return ""
 
-    def seconds(self, key: str, default: float, least: float, most: float) -> float:
+    def seconds(self, key: str, default: float, least: float, most: float, unit: str = "seconds") -> float:
         value = self.given.get(key)
         if value is None:
             return default
@@ -215,7 +218,7 @@ class _Taker:
             number = -1.0
         if least <= number <= most:
             return number
-        self.problems.append(f"{key} must be a number of seconds from {least:g} to {most:g}, not {value!r}")
+        self.problems.append(f"{key} must be a number of {unit} from {least:g} to {most:g}, not {value!r}")
         return default
 
     def switch(self, key: str) -> bool:

@@ -14,7 +14,6 @@ import pytest
 from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.checkpoint import NOTES, Checkpoint, read_checkpoint
 from joulebook_collectors.clock import Clock
-from joulebook_collectors.delivery import _complete_until
 from joulebook_collectors.endings import finish
 from joulebook_collectors.gpus import GpuLookout
 from joulebook_collectors.handover import clock_after, close_checkpoint
@@ -25,6 +24,7 @@ from joulebook_collectors.recovery import recover
 from joulebook_collectors.segments import Segment, create_segment, decode_frames, encode_frame, segment_names
 from joulebook_collectors.session import Session
 from joulebook_collectors.span import Span
+from joulebook_collectors.standing import complete_until
 from joulebook_collectors.windows import Watch
 from joulebook_ledger.settings import Settings
 
@@ -275,7 +275,7 @@ def test_complete_is_only_what_lies_before_every_piece_of_an_open_window(tmp_pat
     checkpoint = Checkpoint(str(tmp_path))
     checkpoint.write({"watches": [watch.to_json()], "closed": []})
     checkpoint.close()
-    assert _complete_until(str(tmp_path), 5_000) == 0
+    assert complete_until(str(tmp_path), 5_000) == 0
 
 
 def test_a_segment_that_a_full_disk_cut_short_is_not_finished_by_its_owner(tmp_path: Path) -> None:
