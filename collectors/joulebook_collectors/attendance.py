@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from joulebook_collectors.presence import Presence
     from joulebook_collectors.processes import ProcessState
     from joulebook_collectors.segments import Frame
     from joulebook_collectors.span import Span
@@ -42,6 +43,7 @@ class Attendance:
     Attributes:
         tracked: Path of a segment -> its process.
         gone: Segments whose process is gone, by path, and when it was last seen; 0 where it was gone before we looked.
+        presence: Who finds the jobs that nobody announced; None but in an agent that is to.
     """
 
     __slots__ = (
@@ -54,12 +56,14 @@ class Attendance:
         "_proc_root",
         "_used_bytes",
         "gone",
+        "presence",
         "tracked",
     )
 
     def __init__(self, folder: str, now_us: int, proc_root: str = "/proc") -> None:
         self.tracked: dict[str, Tracked] = {}
         self.gone: list[tuple[str, int]] = []
+        self.presence: Presence | None = None
         self._folder = folder
         self._is_first_look = True
         self._proc_root = proc_root
@@ -93,7 +97,8 @@ class Attendance:
             self._work_until(tracked, mark, spans)
             tracked.take(mark)
         self._pass_time(now_us, spans)
-        return bool(marks)
+        changed = self.presence is not None and self.presence.see(self, now_us, spans)
+        return changed or bool(marks)
 
     def look(self, now_us: int, spans: list[Span], *, everywhere: bool, but: Sequence[Tracked] = ()) -> None:
         """Look at the processes of all tracked ones; with `everywhere` also for new ones, at all of the host.
@@ -111,16 +116,32 @@ class Attendance:
                 state = states.get(pid)
                 if state is not None and not (pid == tracked.pid and tracked in but):
                     credit = tracked.update(pid, state.cpu_ms * 1000, state.waited_ms * 1000, state.parent)
-                    _credit(tracked, credit, spans)
+                    self.credit(tracked, credit, spans)
             tracked.seen_us = now_us
         if everywhere:
             self._adopt(states, spans)
             self._weigh()
+        if self.presence is not None:
+            self.presence.settle(self, spans)
         self._look_at_host(spans)
 
     def owners(self) -> dict[int, Tracked]:
         """Return pid -> the tracked process it belongs to."""
         return {pid: tracked for tracked in self.tracked.values() for pid in tracked.work}
+
+    def credit(self, tracked: Tracked, amount_us: int, spans: list[Span]) -> None:
+        """Give CPU time to the runs in force in a process."""
+        if amount_us <= 0 or not tracked.runs:
+            return
+        for span in spans:
+            span.be_active(span.cpu, tracked.runs, amount_us)
+        job = tracked if tracked.is_job else self.tracked.get(tracked.above)
+        if job is not None:
+            job.inside_us += amount_us
+
+    def path_of(self, name: str) -> str:
+        """Return the path under which an entry without a segment is kept."""
+        return os.path.join(self._folder, name)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a successor needs."""
@@ -139,6 +160,8 @@ class Attendance:
         self._used_bytes = state["used"]
         self._pass_time(until_us, spans)
         for path, tracked in list(self.tracked.items()):
+            if tracked.is_job:
+                continue  # the next look tells whether it is still there
             if is_held(path) is False:
                 self._left.add(os.path.basename(path))
                 self.gone.append((path, tracked.seen_us))
@@ -196,7 +219,8 @@ class Attendance:
         if length_us <= 0:
             return
         self._cursor_us = until_us
-        present = [tracked for tracked in self.tracked.values() if tracked.runs]
+        inside = {tracked.above for tracked in self.tracked.values() if tracked.runs}
+        present = [tracked for path, tracked in self.tracked.items() if tracked.runs and path not in inside]
         runs = {run for tracked in present for run in tracked.runs}
         devices = {device for tracked in present for device in tracked.devices}
         for span in spans:
@@ -215,23 +239,28 @@ class Attendance:
     def _begin(self, tracked: Tracked, mark: dict[str, Any]) -> None:
         """Count a process's own work from its first mark on; before it, its work was that of the tracked process that started it."""
         starter = self._starter_of(tracked)
+        if starter is None or starter.is_job:
+            starter = self.owners().get(tracked.pid) or starter
         known = starter.work.pop(tracked.pid, None) if starter else None
         before = known.cpu_us + known.waited_us if known else 0
         tracked.begin(mark["cpu_us"], mark["waited_us"])
         tracked.before_us = max(0, mark["cpu_us"] + mark["waited_us"] - before)
+        if starter is not None and starter.is_job:
+            tracked.above = next(path for path, job in self.tracked.items() if job is starter)
+            tracked.before_us = 0  # its group's counter tells it
 
     def _work_until(self, tracked: Tracked, mark: dict[str, Any], spans: list[Span]) -> None:
         """Give a process's CPU time up to its mark to the runs that were in force until then."""
         starter = self._starter_of(tracked) if tracked.before_us else None
         if starter is not None:
-            _credit(starter, tracked.before_us, spans)
+            self.credit(starter, tracked.before_us, spans)
         tracked.before_us = 0
         work = tracked.work.get(tracked.pid)
         if work is None:
             return
         if mark["waited_us"] > work.waited_us:
             self._bury(self._known_states(), below=tracked)
-        _credit(tracked, tracked.update(tracked.pid, mark["cpu_us"], mark["waited_us"], work.parent), spans)
+        self.credit(tracked, tracked.update(tracked.pid, mark["cpu_us"], mark["waited_us"], work.parent), spans)
 
     def _starter_of(self, tracked: Tracked) -> Tracked | None:
         owners = self.owners()
@@ -305,7 +334,7 @@ class Attendance:
                     queue.append(child.pid)
                     owned[child.pid] = tracked
                     credit = tracked.adopt(child)
-                    _credit(tracked, credit, spans)
+                    self.credit(tracked, credit, spans)
             tracked.is_new = False
 
     def _weigh(self) -> None:
@@ -331,12 +360,6 @@ def _is_there(work: Work, state: ProcessState | None) -> bool:
 
 def _is_alive(work: Work, state: ProcessState | None) -> bool:
     return _is_there(work, state) and state is not None and not state.is_ended
-
-
-def _credit(tracked: Tracked, amount_us: int, spans: list[Span]) -> None:
-    if amount_us > 0 and tracked.runs:
-        for span in spans:
-            span.be_active(span.cpu, tracked.runs, amount_us)
 
 
 def _now_us() -> int:

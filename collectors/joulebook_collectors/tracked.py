@@ -52,11 +52,16 @@ class Tracked:
         work: Process id -> CPU time, of itself and what belongs to it.
         is_new: Whether its children were never looked for yet.
         seen_us: When it was last seen alive.
+        is_job: Whether it is no process that tracks, but a job that the agent found (`jobs_seen`).
+        above: Path of the job's entry that it is in; empty for none.
+        cgroup: Of a job, the folder of its control group; empty for none.
+        base_us: Of a job, what its group's counter said when it was first seen.
+        inside_us: Of a job, what was given to it and to those in it since.
     """
 
     __slots__ = (
-        "ancestors", "apart", "before_us", "devices", "is_new", "is_side_by_side", "memory_bytes", "offset", "owed_us", "pid", "runs", "seen_us",
-        "started", "visible", "work",
+        "above", "ancestors", "apart", "base_us", "before_us", "cgroup", "devices", "inside_us", "is_job", "is_new", "is_side_by_side",
+        "memory_bytes", "offset", "owed_us", "pid", "runs", "seen_us", "started", "visible", "work",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -75,6 +80,11 @@ class Tracked:
         self.work: dict[int, Work] = {}
         self.is_new = True
         self.seen_us = 0
+        self.is_job = False
+        self.above = ""
+        self.cgroup = ""
+        self.base_us = 0
+        self.inside_us = 0
 
     def introduce(self, process: dict[str, Any]) -> None:
         """Take what the process says of itself."""
@@ -129,7 +139,7 @@ class Tracked:
         """Return the process as a predecessor saw it last."""
         tracked = cls()
         for name in cls.__slots__:
-            if name != "work":
+            if name != "work" and name in state:
                 setattr(tracked, name, state[name])
         tracked.work = {pid: Work(*entry) for pid, *entry in state["work"]}
         return tracked

@@ -39,7 +39,7 @@ BURSTABLE = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod"
         ("/system.slice/node7_slurmstepd.scope/job_42/step_extern/user", Place(job="42", step="extern", unit="node7_slurmstepd.scope")),
         ("/slurm/uid_1000/job_42/step_3/task_0", Place(job="42", step="3")),
         ("/slurm_node7/uid_1000/job_42", Place(job="42")),
-        ("/home/job_42/step_0", Place()),
+        ("/elsewhere/job_42/step_0", Place()),
         (f"{BURSTABLE}{UNDERLINED}.slice/{SCOPE}", Place(pod=UID, container=BOX, unit=SCOPE)),
         (f"/kubepods.slice/kubepods-pod{UNDERLINED}.slice/crio-{BOX}.scope", Place(pod=UID, container=BOX, unit=f"crio-{BOX}.scope")),
         (f"/kubepods/besteffort/pod{UID}/{BOX}", Place(pod=UID, container=BOX)),
