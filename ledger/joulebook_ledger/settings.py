@@ -141,9 +141,10 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: str | No
         sample_seconds=take.seconds("sample_seconds", 1.0, 0.05, 60.0), flush_seconds=take.seconds("flush_seconds", 5.0, 0.0, 3600.0),
         sysfs_root=take.text("sysfs_root") or "/sys", proc_root=take.text("proc_root") or "/proc",
         disable=take.switch("disable"), quiet=take.switch("quiet"), machine=take.text("machine"),
-        scope=take.choice("scope", SCOPES), budget=take.text("budget"), labels=take.labels(), problems=tuple(problems),
+        scope=take.choice("scope", SCOPES), budget=take.text("budget"), labels=take.labels(),
         agent_socket=_socket_of(take.text("agent_socket") or AGENT_SOCKET),
         spool_megabytes=take.seconds("spool_megabytes", 1024.0, 1.0, 1e9, "megabytes"),
+        problems=tuple(problems),  # last: all of the above may add to them
     )  # fmt: skip
 
 
