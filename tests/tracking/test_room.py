@@ -172,7 +172,9 @@ def test_what_was_in_a_batch_is_never_merged(tmp_path: Path) -> None:
 
 def test_what_a_dead_reader_left_is_not_merged(tmp_path: Path) -> None:
     """Its successor may have written the last of it once more: a merged window must never overlap that."""
-    folder = spool(tmp_path / "spool", 2, rolled=False)
+    folder = spool(tmp_path / "spool", 1)
+    squeezed(folder, 0)
+    work(folder, range(1, 3), rolled=False)
     names = {path.name for path in (folder / "done").iterdir()}
     squeezed(folder, 1_000)
     assert {path.name for path in (folder / "done").iterdir()} == names
