@@ -22,6 +22,7 @@ from joulebook_collectors.agent_jobs import Jobs
 from joulebook_collectors.agent_log import Log
 from joulebook_collectors.agent_loop import Loop
 from joulebook_collectors.agent_metrics import Metrics, Pulse
+from joulebook_collectors.agent_node import node_source, with_rest
 from joulebook_collectors.agent_notify import Notifier
 from joulebook_collectors.agent_page import PageChannel
 from joulebook_collectors.agent_settings import load_agent_settings
@@ -37,6 +38,8 @@ from joulebook_collectors.identity import boot_id
 from joulebook_collectors.lock import open_once
 from joulebook_collectors.meters import find_meters
 from joulebook_collectors.nvml_library import load_library
+from joulebook_collectors.presence import Presence
+from joulebook_collectors.presence_words import presence_settings
 from joulebook_collectors.reader import Reader
 from joulebook_collectors.segments import create_segment
 from joulebook_collectors.session import reader_item
@@ -86,6 +89,9 @@ class Agent:
         self._lock = open_once(os.path.join(self._folder, LOCK))
         self._metrics = Metrics(VERSION)
         self._pulse = Pulse(max(SHORTEST_SILENCE_SECONDS, 10 * base.sample_seconds))
+        self._presence = presence_settings(settings.sections)
+        for problem in self._presence.problems:
+            log.warning("presence_not_taken", reason=problem)
         self._deliverer = Deliverer(base, settings.deliver_seconds, self._metrics, log)
         self._clock = Clock()
         self._bell = Bell(self._folder)
@@ -204,10 +210,12 @@ class Agent:
     def _find(self) -> None:
         base = self._settings.base
         self._devices = fingerprint(base.sysfs_root)
-        self._found: FoundMeters = find_meters(
+        found = find_meters(
             boot=boot_id(base.proc_root), sysfs_root=base.sysfs_root, proc_root=base.proc_root,
             tdp_cache=os.path.join(base.home, TDP_CACHE),
         )  # fmt: skip
+        source = node_source(self._settings.sections.get("node", {}), base.sysfs_root)
+        self._found: FoundMeters = with_rest(found, source, boot_id(base.proc_root))
         for absent in self._found.absent:
             self._log.info("meter_absent", name=absent.name, component=absent.component, reason=absent.reason)
         descriptions = [*(meter.description for meter in self._found.meters), self._found.time]
@@ -220,6 +228,10 @@ class Agent:
         base = self._settings.base
         self._clock = clock_after(self._folder, before)
         self._attendance = Attendance(self._folder, time.monotonic_ns() // 1000, base.proc_root)
+        if not self._presence.is_empty:
+            self._attendance.presence = Presence(
+                self._presence, self._note, now_ms=self._now_ms, proc_root=base.proc_root, cgroup_root=f"{base.sysfs_root}/fs/cgroup",
+            )  # fmt: skip
         self._reader = Reader(
             found=self._found, attendance=self._attendance, segment=self._segment, checkpoint=self._checkpoint, clock=self._clock,
             sample_seconds=base.sample_seconds, is_agent=True, listener=self._hear,
@@ -233,6 +245,10 @@ class Agent:
         self._find()
         self._begin()
         self._log.info("reading", meters=len(self._found.meters), gpus=len(self._found.gpus))
+
+    def _note(self, frame: Frame) -> None:
+        """Write what was seen of jobs that nobody announced."""
+        self._segment.append(frame)
 
     def _hear(self, frame: Frame, windows_us: int) -> None:
         self._metrics.hear(frame)
