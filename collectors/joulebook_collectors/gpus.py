@@ -4,6 +4,8 @@ A process holds a device that it is named for, or on which it has memory. Activi
 says nothing, all processes with memory count alike. On a GPU that MIG divides it never says anything: there the energy, which is the
 board's, is shared among the instances that somebody uses, by their compute slices, and within one equally. Where the driver shows no
 process at all (some containers and virtual machines), the runs that are named for the device, else all runs on the host.
+
+What the driver tells lies behind: it counts for the runs that were in force then, before what was announced since is heard.
 """
 
 from __future__ import annotations
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from joulebook_collectors.attendance import Attendance
-    from joulebook_collectors.meter import DeviceProcesses
-    from joulebook_collectors.nvml import GpuMeter
+    from joulebook_collectors.meter import DeviceProcesses, ProcessMeter
     from joulebook_collectors.span import Span
     from joulebook_collectors.tracked import Tracked
 
@@ -33,23 +34,27 @@ class GpuLookout:
         facts: Run -> what is recorded of it without being asked: peak memory of its devices, and which they were.
     """
 
-    __slots__ = ("_gpus", "_looked_us", "_pids_are_hosts", "_residents", "facts")
+    __slots__ = ("_before", "_gpus", "_looked_us", "_named", "_pids_are_hosts", "_residents", "facts")
 
-    def __init__(self, gpus: Sequence[GpuMeter], proc_root: str = "/proc") -> None:
+    def __init__(self, gpus: Sequence[ProcessMeter], proc_root: str = "/proc") -> None:
         self._gpus = gpus
         self._looked_us = 0
+        self._before: dict[int, list[str]] = {}
+        self._named: list[tuple[list[str], list[str]]] = []
         self._pids_are_hosts = bool(gpus) and sees_host_pids(proc_root)
         self._residents: dict[str, set[int]] = {}
         self.facts: dict[str, dict[str, int | str]] = {}
 
     def name_devices(self, attendance: Attendance) -> None:
-        """Say which devices each tracked process holds."""
+        """Say which devices each tracked process holds, and note the runs now in force. To be called before news is heard."""
         if not self._gpus:
             return
         for tracked in attendance.tracked.values():
             named = named_devices(tracked.visible[0], self._gpus, tracked.visible[1]) or ()
             resident = [device for device, pids in self._residents.items() if not pids.isdisjoint(tracked.work)]
             tracked.devices = sorted({*named, *resident})
+        self._before = {pid: tracked.runs for pid, tracked in attendance.owners().items()}
+        self._named = [(tracked.devices, tracked.runs) for tracked in attendance.tracked.values()]
 
     def look(self, attendance: Attendance, spans: list[Span], now_us: int, *, at_once: bool) -> None:
         """Ask the driver, at most every few seconds unless `at_once`, and note who was busy since the last time."""
@@ -59,46 +64,47 @@ class GpuLookout:
         self._looked_us = now_us
         owners = attendance.owners()
         for gpu in self._gpus:
-            self._look_at(gpu.description.device, gpu.processes(), owners, attendance, spans, length_us)
+            self._look_at(gpu.description.device, gpu.processes(), owners, spans, length_us)
         self.name_devices(attendance)
 
     def _look_at(
-        self, device: str, seen: DeviceProcesses, owners: dict[int, Tracked], attendance: Attendance, spans: list[Span],
-        length_us: int,
-    ) -> None:  # fmt: skip
+        self, device: str, seen: DeviceProcesses, owners: dict[int, Tracked], spans: list[Span], length_us: int
+    ) -> None:
         holders = seen.holders if self._pids_are_hosts else None
         if holders is None:
-            self._note(spans, device, HIDDEN, _presumed(device, attendance), length_us)
+            self._note(spans, device, HIDDEN, self._presumed(device), length_us)
             return
         self._residents[device] = {holder.pid for holder in holders}
-        self._remember(device, [(owners.get(holder.pid), holder.memory_bytes or 0) for holder in holders])
+        self._remember(device, [(self._runs_of(holder.pid, owners), holder.memory_bytes or 0) for holder in holders])
         for holder in holders:
-            self._note(spans, device, MEMORY_HELD, _runs_of(owners.get(holder.pid)), length_us)
+            self._note(spans, device, MEMORY_HELD, self._runs_of(holder.pid, owners), length_us)
         for pid, slices in (seen.slices or {}).items():
-            self._note(spans, device, SLICES, _runs_of(owners.get(pid)), slices * length_us)
+            self._note(spans, device, SLICES, self._runs_of(pid, owners), slices * length_us)
         for pid, weight in (seen.busy or {}).items():
-            self._note(spans, device, UTILISATION, _runs_of(owners.get(pid)), weight)
+            self._note(spans, device, UTILISATION, self._runs_of(pid, owners), weight)
 
     def _note(self, spans: list[Span], device: str, basis: str, accounts: list[str], weight: int) -> None:
         for span in spans:
             activity = span.busy.setdefault(device, {}).setdefault(basis, {})
             span.be_active(activity, accounts, weight)
 
-    def _remember(self, device: str, holders: list[tuple[Tracked | None, int]]) -> None:
+    def _remember(self, device: str, holders: list[tuple[list[str], int]]) -> None:
         sums: dict[str, int] = {}
-        for tracked, size in holders:
-            for run in tracked.runs if tracked else ():
+        for runs, size in holders:
+            for run in runs:
                 sums[run] = sums.get(run, 0) + size
+        sums.pop(UNTRACKED, None)
         for run, size in sums.items():
             facts = self.facts.setdefault(run, {"devices": "", "peak_gpu_bytes": 0})
             facts["devices"] = ",".join(sorted({*str(facts["devices"]).split(","), device} - {""}))
             facts["peak_gpu_bytes"] = max(int(facts["peak_gpu_bytes"]), size)
 
+    def _runs_of(self, pid: int, owners: dict[int, Tracked]) -> list[str]:
+        """Return the runs that were in force in a process; a child that is new belongs to the runs of its parent."""
+        owner = owners.get(pid)
+        runs = self._before.get(pid) or (self._before.get(owner.pid) if owner else None)
+        return runs or [UNTRACKED]
 
-def _runs_of(tracked: Tracked | None) -> list[str]:
-    return tracked.runs if tracked is not None and tracked.runs else [UNTRACKED]
-
-
-def _presumed(device: str, attendance: Attendance) -> list[str]:
-    named = {run for tracked in attendance.tracked.values() if device in tracked.devices for run in tracked.runs}
-    return sorted(named or attendance.runs)
+    def _presumed(self, device: str) -> list[str]:
+        named = {run for devices, runs in self._named if device in devices for run in runs}
+        return sorted(named or {run for _, runs in self._named for run in runs})

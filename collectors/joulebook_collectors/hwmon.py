@@ -56,7 +56,7 @@ WITHIN_ANOTHER = ("VDDQ_VDD2_1V8AO", "VDD_SOC", "VDD_SYS_SOC", "VDD_4V0_WIFI")
 class EnergyCounter:
     """A counter of microjoules in one file: an Intel GPU, or a socket."""
 
-    index = -1
+    index = -1  # CUDA numbers no such device
 
     def __init__(self, path: str, description: MeterDescription) -> None:
         """Read the counter in `path`."""

@@ -90,7 +90,7 @@ class MeterDescription(Slotted):
     Attributes:
         device: UUID of the device where it is unique in the world, else the kernel's boot id.
         domain: Which of the device's meters, such as "gpu", "package-0", "dram-model".
-        component: gpu, cpu, dram or time.
+        component: gpu, cpu, dram, node_rest, other or time.
         max_power_mw: Greatest power it can draw, milliwatts; every process of one machine finds the same.
         label: Hardware model for people.
         method: counter, sensor or model.
@@ -184,6 +184,13 @@ class DeviceProcesses(Slotted):
 
 class ProcessMeter(Meter, Protocol):
     """A meter that can also say which processes used its device."""
+
+    @property
+    def index(self) -> int:
+        """Its number in the driver's order; below 0 where no program numbers it."""
+
+    def contains(self, instance: str) -> bool:
+        """Tell whether a MIG instance is a part of it."""
 
     def processes(self) -> DeviceProcesses:
         """Answer who holds the device, and who was busy on it since the call before. Never raises."""

@@ -72,4 +72,4 @@ def _device_named(entry: str, gpus: Sequence[Gpu]) -> str | None:
 
 
 def _are_numbered_alike(gpus: Sequence[Gpu], order: str | None) -> bool:
-    return order == "PCI_BUS_ID" or len({gpu.description.label for gpu in gpus}) <= 1
+    return order == "PCI_BUS_ID" or len({gpu.description.label for gpu in gpus if gpu.index >= 0}) <= 1

@@ -15,6 +15,7 @@ from helpers.machines import POWERCAP, Machine, as_nobody
 from joulebook_collectors.diagnosis import RAPL_REMEDY, Finding, diagnose
 from joulebook_collectors.meter import Absent, CounterValue, NoData
 from joulebook_collectors.meters import FoundMeters, find_meters
+from joulebook_collectors.node_source import configured_node
 from joulebook_ledger.core.records import Meter as MeterRecord
 
 Recorded = Callable[[str], Machine]
@@ -238,7 +239,20 @@ HEAVY = [
     "typing",
     "uuid",
 ]
-LIGHT = ["identity", "meter", "meters", "modelled", "nvml", "nvml_library", "portable", "processes", "rapl", "visibility"]
+LIGHT = [
+    "hwmon",
+    "identity",
+    "meter",
+    "meters",
+    "modelled",
+    "nvml",
+    "nvml_library",
+    "portable",
+    "processes",
+    "rapl",
+    "sysfs",
+    "visibility",
+]
 
 
 def test_measuring_loads_nothing_heavy(machine: Recorded, tmp_path: Path) -> None:
@@ -272,3 +286,126 @@ def test_measuring_loads_nothing_heavy(machine: Recorded, tmp_path: Path) -> Non
     count, *loaded = ran.stdout.split()
     assert count == "4"
     assert sorted(set(loaded) & set(HEAVY)) == []
+
+
+COVERED, FORBIDDEN, MIRRORED = "covered_by_another", "permission_denied", "mirrored"
+# Machine -> the meters that count, component by component, and what is left out and why.
+TABLE: dict[str, tuple[list[str], dict[str, str]]] = {
+    "two_xeons": (
+        ["cpu package-0", "cpu package-1", "dram package-0-dram", "dram package-1-dram"],
+        {"RAPL intel-rapl-mmio:0": COVERED, "RAPL intel-rapl-mmio:1": COVERED, "RAPL intel-rapl:2 psys": COVERED},
+    ),
+    "two_epycs": (
+        ["cpu package-0", "cpu package-1", "dram dram-model"],
+        {
+            "RAPL intel-rapl:0:0 core": COVERED,
+            "RAPL intel-rapl:1:0 core": COVERED,
+            "AMD EPYC 7763 64-Core Processor amd_energy Esocket0": COVERED,
+            "AMD EPYC 7763 64-Core Processor amd_energy Esocket1": COVERED,
+        },
+    ),
+    "threadripper": (
+        ["cpu package-0-die-0", "dram dram-model"],
+        {"RAPL intel-rapl:0:0 core": COVERED, "RAPL package-0-die-1": MIRRORED},
+    ),
+    "laptop": (
+        ["cpu package-0", "dram dram-model"],
+        {
+            "RAPL intel-rapl-mmio:0": COVERED,
+            "RAPL intel-rapl:0:0 core": COVERED,
+            "RAPL intel-rapl:0:1 uncore": COVERED,
+            "RAPL intel-rapl:1 psys": COVERED,
+        },
+    ),
+    "virtual_machine": (["cpu cpu-model", "dram dram-model"], {"RAPL": "not_found"}),
+    "arm_board": (["cpu cpu-model", "dram dram-model"], {"RAPL": "not_found"}),
+    "jetson_orin": (
+        ["cpu rail-VDD_CPU_CV", "gpu rail-VDD_GPU_SOC", "node_rest rail-VIN_SYS_5V0"],
+        {"rail VDDQ_VDD2_1V8AO": COVERED, "RAPL": "not_found", "model of memory": COVERED},
+    ),
+    "jetson_orin_nano": (
+        ["cpu rail-VDD_CPU_GPU_CV", "node_rest rest-of-VDD_IN"],
+        {"rail VDD_SOC": COVERED, "RAPL": "not_found", "model of memory": COVERED},
+    ),
+    "intel_gpus": (
+        ["cpu package-0", "dram dram-model", "gpu gpu", "gpu gpu"],
+        {
+            "Intel GPU 0000:03:00.0 pkg": COVERED,
+            "Intel GPU i915_gt0": COVERED,
+            "RAPL intel-rapl:0:0 core": COVERED,
+            "RAPL intel-rapl:0:1 uncore": COVERED,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_each_joule_of_a_machine_is_under_one_meter(machine: Recorded, name: str) -> None:
+    """What counts, what is left out, and why; NVML is left out everywhere, for no driver is there."""
+    found = found_on(machine(name))
+    counted = sorted(f"{meter.description.component} {meter.description.domain}" for meter in found.meters)
+    left_out = {missing.name: missing.reason for missing in found.absent}
+    assert left_out.pop("NVML") == "driver_missing"
+    assert (counted, left_out) == TABLE[name]
+    keys = [(meter.description.device, meter.description.domain) for meter in found.meters]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_doctor_explains_all_that_is_left_out(machine: Recorded, name: str) -> None:
+    """A sentence for each."""
+    recorded = machine(name)
+    assert all(finding.why for finding in findings(recorded, found_on(recorded)).values() if not finding.is_present)
+
+
+def test_sockets_stand_in_for_packages_that_cannot_be_read(machine: Recorded) -> None:
+    """Before a model does, and never beside the packages."""
+    server = machine("two_epycs")
+    for zone in ("intel-rapl:0", "intel-rapl:1"):
+        server.write(f"{POWERCAP}/{zone}/energy_uj", "")
+    found = found_on(server)
+    assert domains(found) == ["Esocket0", "Esocket1", "dram-model"]
+    assert Absent("RAPL package-0", "cpu", "read_failed") in found.absent
+
+
+def test_a_jetson_counts_its_gpu_by_the_rail(machine: Recorded) -> None:
+    """The driver names it too, and shows neither energy nor power."""
+    silent = FakeGpu()
+    for name in ("nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage", "nvmlDeviceGetFieldValues"):
+        silent.errors[name] = fake_nvml.NOT_SUPPORTED
+    found = found_on(machine("jetson_orin"), silent)
+    assert [meter.description.component for meter in found.meters] == ["gpu", "cpu", "node_rest"]
+    assert Absent("NVML NVIDIA H200", "gpu", COVERED) in found.absent
+
+
+def test_the_rest_of_a_node_takes_off_all_that_counts(machine: Recorded) -> None:
+    """Found only where the agent is told where to ask; closing stops its thread."""
+    server = machine("two_xeons")
+    server.write("sys/class/hwmon/hwmon0/name", "power_meter\n")
+    server.write("sys/class/hwmon/hwmon0/power1_average", "400000000")
+    node = configured_node({"source": "acpi"}, sysfs_root=server.sysfs_root)
+    found = find_meters(
+        boot="boot", sysfs_root=server.sysfs_root, proc_root=server.proc_root, root=server.root, node=node
+    )
+    assert found.meters[-1].description.domain == "node-rest"
+    assert len(found.meters) == 5
+    found.close()
+    assert found.meters[-1].read() == NoData("closed")
+
+
+def test_a_mac_counts_its_chip(machine: Recorded) -> None:
+    """Processor, GPU, neural engine and memory, and no model beside them."""
+
+    class Chip:
+        cpu_total_mj, gpu_mj, ane_mj, dram_mj = 4, 3, 2, 1
+
+        def AppleEnergyMonitor(self) -> Chip:  # noqa: N802 - its name
+            return self
+
+        def get_cumulative_energy(self) -> Chip:
+            return self
+
+    arm = machine("arm_board")
+    found = find_meters(boot="boot", sysfs_root=arm.sysfs_root, proc_root=arm.proc_root, root=arm.root, apple=Chip())
+    assert domains(found) == ["apple-gpu", "apple-cpu_total", "apple-dram", "apple-ane"]
+    assert [gpu.index for gpu in found.gpus] == [0]
