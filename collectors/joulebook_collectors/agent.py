@@ -22,7 +22,6 @@ from joulebook_collectors.agent_jobs import Jobs
 from joulebook_collectors.agent_log import Log
 from joulebook_collectors.agent_loop import Loop
 from joulebook_collectors.agent_metrics import Metrics, Pulse
-from joulebook_collectors.agent_node import node_source, with_rest
 from joulebook_collectors.agent_notify import Notifier
 from joulebook_collectors.agent_page import PageChannel
 from joulebook_collectors.agent_settings import load_agent_settings
@@ -210,12 +209,10 @@ class Agent:
     def _find(self) -> None:
         base = self._settings.base
         self._devices = fingerprint(base.sysfs_root)
-        found = find_meters(
+        self._found: FoundMeters = find_meters(
             boot=boot_id(base.proc_root), sysfs_root=base.sysfs_root, proc_root=base.proc_root,
             tdp_cache=os.path.join(base.home, TDP_CACHE),
         )  # fmt: skip
-        source = node_source(self._settings.sections.get("node", {}), base.sysfs_root)
-        self._found: FoundMeters = with_rest(found, source, boot_id(base.proc_root))
         for absent in self._found.absent:
             self._log.info("meter_absent", name=absent.name, component=absent.component, reason=absent.reason)
         descriptions = [*(meter.description for meter in self._found.meters), self._found.time]
