@@ -2,7 +2,8 @@
 
 A run may have many processes (ranks, nodes) and may be started again after it died. Its processes are counted: `started` and `joined`
 open one, `ended` closes one. A stretch in which at least one is open is an attempt; the last attempt says how the run went: failed if
-any of its ranks failed, killed if a reader saw one go without an end, running while one is open, else finished.
+any of its ranks failed, killed if a reader saw one go without an end, running while one is open, else finished. Where the scheduler
+has its own word on an attempt that is over (a fact `scheduler_state` of one of its ends), that word holds over what the ranks could see.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ UNKNOWN_STATUS = "unknown"
 _OPENS = frozenset({"started", "joined"})
 _WORST_FIRST = ("failed", "killed")
 EXCLUDE = "exclude"
+SCHEDULER_STATE = "scheduler_state"
+# What a scheduler says of a job (Slurm's states, in small letters) -> what became of the run.
+SCHEDULER_STATES = {
+    "completed": FINISHED, "failed": "failed", "out_of_memory": "failed", "boot_fail": "failed", "node_fail": "killed", "timeout": "killed",
+    "deadline": "killed", "preempted": "killed", "cancelled": "killed", "revoked": "killed", "requeued": "killed",
+}  # fmt: skip
 
 
 class RunFacts(NamedTuple):
@@ -90,15 +97,17 @@ def _facts_of(run: str, events: Sequence[Event]) -> RunFacts:
 def _attempts_of(events: Sequence[Event]) -> tuple[list[tuple[int, int | None]], str]:
     attempts: list[tuple[int, int | None]] = []
     statuses: list[str] = []
+    word = ""
     open_now = surplus = 0
     for event in events:
         if event.kind in _OPENS:
             if not open_now:
                 attempts.append((event.at_ms, None))
-                statuses, surplus = [], 0
+                statuses, surplus, word = [], 0, ""
             open_now += 1
         elif event.kind == "ended":
             statuses.append(event.status)
+            word = SCHEDULER_STATES.get(str(event.facts.get(SCHEDULER_STATE, "")), word)
             surplus += not open_now
             open_now = max(0, open_now - 1)
             if not attempts:
@@ -106,6 +115,8 @@ def _attempts_of(events: Sequence[Event]) -> tuple[list[tuple[int, int | None]],
             if not open_now:
                 began, before = attempts[-1]
                 attempts[-1] = (began, max(event.at_ms, before or 0))
+    if word and not open_now:
+        return attempts, word
     return attempts, _status_of(statuses, surplus, is_open=open_now > 0, has_run=bool(attempts))
 
 

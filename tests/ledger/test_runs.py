@@ -38,6 +38,28 @@ def test_the_status_and_the_time_follow_from_the_events(events, status, ran_ms):
     assert (run.status, run.duration_ms(100)) == (status, ran_ms)
 
 
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("timeout", "killed"), ("preempted", "killed"), ("out_of_memory", "failed"), ("completed", "finished"), ("node_fail", "killed"),
+        ("a word of tomorrow", "failed"),
+    ],
+)  # fmt: skip
+def test_the_schedulers_own_word_holds_over_what_the_ranks_saw(state, status):
+    """A rank that a timeout ended may say that it failed; the word is of its attempt only, and shown with the run."""
+    ranks = [
+        Event(RUN, "a", "started", 0, {}, "", {}),
+        Event(RUN, "b", "joined", 1, {}, "", {}),
+        Event(RUN, "c", "ended", 40, {}, "failed", {}),
+        Event(RUN, "d", "ended", 41, {}, "killed", {"scheduler_state": state}),
+    ]
+    run = run_facts(ranks)[RUN]
+    assert (run.status, run.facts["scheduler_state"]) == (status, state)
+    again = [*ranks, Event(RUN, "e", "started", 50, {}, "", {}), Event(RUN, "f", "ended", 60, {}, "finished", {})]
+    assert run_facts(again)[RUN].status == "finished"
+    assert run_facts(again[:-1])[RUN].status == "running"
+
+
 def test_peaks_keep_the_greatest_of_all_ranks():
     """Of other facts the last holds."""
     events = [
