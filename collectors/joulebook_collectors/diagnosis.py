@@ -14,6 +14,7 @@ from joulebook_collectors.identity import Host, host_of
 from joulebook_collectors.meter import Absent, CounterValue, NoData, PowerValue
 from joulebook_collectors.modelled import UNCERTAINTY_PERCENT
 from joulebook_collectors.processes import sees_host_pids
+from joulebook_collectors.remedies import words_of
 
 if TYPE_CHECKING:
     from joulebook_collectors.meter import Meter
@@ -30,7 +31,7 @@ RUN+="/bin/chgrp joulebook /sys%p/energy_uj", RUN+="/bin/chmod 0440 /sys%p/energ
 RULE
 sudo udevadm control --reload
 sudo udevadm trigger --subsystem-match=powercap --action=add
-Then log in again. Keep the group small: fine energy readings are a side channel (PLATYPUS, CVE-2020-8694)."""
+Then log in again. For an agent alone, AmbientCapabilities=CAP_DAC_READ_SEARCH in its unit does too. Keep the group small: fine energy readings are a side channel (PLATYPUS, CVE-2020-8694)."""
 
 
 class Finding(NamedTuple):
@@ -95,13 +96,21 @@ def _present(meter: Meter, host: Host) -> Finding:
         detail=f"{description.label}, at most {description.max_power_mw / 1000:g} W; {_shown(answer)}",
     )
     if isinstance(answer, NoData):
-        why, remedy = _gpu_words(answer.reason, getattr(meter, "trouble", ""))
+        why, remedy = _silence(meter, answer.reason, host)
         return finding._replace(
             reason=answer.reason, why=f"It is there and says nothing, so its time is a gap. {why}", remedy=remedy
         )
     if description.method == "model":
         return finding._replace(why=_worth_of_a_model(), remedy=_better_than_a_model(description.label, host))
     return finding
+
+
+def _silence(meter: Meter, reason: str, host: Host) -> tuple[str, str]:
+    """Return why a meter that is there says nothing, and what to do."""
+    label = meter.description.label
+    if " RAPL " in label:
+        return _rapl_words(reason, host)
+    return words_of(label, reason) or _gpu_words(reason, getattr(meter, "trouble", ""))
 
 
 def _shown(answer: CounterValue | PowerValue | NoData) -> str:
@@ -126,7 +135,10 @@ def _better_than_a_model(label: str, host: Host) -> str:
 
 
 def _absent(missing: Absent, host: Host, sysfs_root: str) -> Finding:
-    if missing.name.startswith("RAPL"):
+    words = words_of(missing.name, missing.reason)
+    if words is not None:
+        why, remedy = words
+    elif missing.name.startswith("RAPL"):
         why, remedy = _rapl_words(missing.reason, host)
     elif missing.reason == reasons.DRIVER_MISSING and not _has_nvidia_card(sysfs_root):
         why, remedy = "No NVIDIA GPU is here, or no driver of one.", ""
@@ -164,7 +176,10 @@ def _rapl_words(reason: str, host: Host) -> tuple[str, str]:
                 "The kernel shows no power capping; in a container it is hidden on purpose. A model stands in.",
                 "sudo modprobe intel_rapl_msr (Intel, and AMD since Zen with Linux 5.8); in a container, track on the host.",
             )
-    return "The kernel shows the counter and fails to read it; a model stands in.", ""
+    return (
+        "The kernel shows the counter, and what it says is no number that can be right.",
+        "See what `grep . /sys/class/powercap/*/name /sys/class/powercap/*/energy_uj` says, and update kernel and firmware.",
+    )
 
 
 def _gpu_words(reason: str, detail: str = "") -> tuple[str, str]:

@@ -16,6 +16,7 @@ from joulebook_collectors.diagnosis import RAPL_REMEDY, Finding, diagnose
 from joulebook_collectors.meter import Absent, CounterValue, NoData
 from joulebook_collectors.meters import FoundMeters, find_meters
 from joulebook_collectors.node_source import configured_node
+from joulebook_collectors.remedies import INTEL_REMEDY, words_of
 from joulebook_ledger.core.records import Meter as MeterRecord
 
 Recorded = Callable[[str], Machine]
@@ -409,3 +410,68 @@ def test_a_mac_counts_its_chip(machine: Recorded) -> None:
     found = find_meters(boot="boot", sysfs_root=arm.sysfs_root, proc_root=arm.proc_root, root=arm.root, apple=Chip())
     assert domains(found) == ["apple-gpu", "apple-cpu_total", "apple-dram", "apple-ane"]
     assert [gpu.index for gpu in found.gpus] == [0]
+
+
+@pytest.mark.parametrize("content", ["", "text\n", "-5\n", "9" * 40])
+def test_doctor_knows_what_to_do_about_malformed_files(machine: Recorded, content: str) -> None:
+    """A counter that is there and says nonsense: why, and what to look at; the job goes on with a gap or a model."""
+    arc = machine("intel_gpus")
+    arc.write(f"{POWERCAP}/intel-rapl:0/energy_uj", content)
+    arc.write("sys/class/hwmon/hwmon4/energy1_input", content)
+    arc.write("sys/class/hwmon/hwmon4/power1_rated_max", content)
+    found = found_on(arc)
+    assert "cpu-model" in domains(found)
+    said = diagnose(found, sysfs_root=arc.sysfs_root, proc_root=arc.proc_root)
+    package = next(finding for finding in said if finding.name == "RAPL package-0")
+    card = next(finding for finding in said if finding.reason == "read_failed" and finding.component == "gpu")
+    assert "no number" in package.why
+    assert "energy_uj" in package.remedy
+    assert card.is_present
+    assert "no number" in card.why
+    assert card.remedy
+
+
+def test_doctor_gives_the_rule_that_opens_a_card(machine: Recorded) -> None:
+    """Where the kernel lets root alone read it."""
+    arc = machine("intel_gpus")
+    arc.write("sys/class/hwmon/hwmon4/energy1_input", "5\n", 0o400)
+    with as_nobody():
+        said = diagnose(found_on(arc), sysfs_root=arc.sysfs_root, proc_root=arc.proc_root)
+    assert [finding.remedy for finding in said if finding.reason == "permission_denied"] == [INTEL_REMEDY]
+
+
+REASONS = [
+    "permission_denied", "not_supported", "not_found", "device_lost", "library_missing", "package_missing", "read_failed", "closed",
+    "covered_by_another", "not_asked",
+]  # fmt: skip
+NAMES = [
+    "Intel GPU 0000:03:00.0", "rail SOMETHING", "Jetson rail VDD_IN less its parts", "AMD EPYC amd_energy Esocket0", "IOReport dram_mj",
+    "node less its parts, Redfish", "model of memory",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_reason_of_every_meter_has_words(name: str, reason: str) -> None:
+    """A sentence that ends, for whatever it answers."""
+    words = words_of(name, reason)
+    assert words is not None
+    assert words[0].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "remedy"),
+    [
+        ("node less its parts, IPMI", "package_missing", "apt-get install ipmitool"),
+        ("node less its parts, IPMI", "permission_denied", 'KERNEL=="ipmi[0-9]*"'),
+        ("node less its parts, IPMI", "not_found", "modprobe -a ipmi_si"),
+        ("node less its parts, Redfish", "not_supported", "chassis"),
+        ("IOReport", "package_missing", "joulebook[apple]"),
+        ("AMD EPYC amd_energy Esocket0", "permission_denied", "CAP_DAC_READ_SEARCH"),
+    ],
+)
+def test_a_remedy_is_ready_to_copy(name: str, reason: str, remedy: str) -> None:
+    """Package, rule, module, capability."""
+    words = words_of(name, reason)
+    assert words is not None
+    assert remedy in words[1]
