@@ -36,6 +36,7 @@ from joulebook_collectors.handover import clock_after
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.lock import open_once
 from joulebook_collectors.meters import find_meters
+from joulebook_collectors.node_source import configured_node
 from joulebook_collectors.nvml_library import load_library
 from joulebook_collectors.presence import Presence
 from joulebook_collectors.presence_words import presence_settings
@@ -89,8 +90,6 @@ class Agent:
         self._metrics = Metrics(VERSION)
         self._pulse = Pulse(max(SHORTEST_SILENCE_SECONDS, 10 * base.sample_seconds))
         self._presence = presence_settings(settings.sections)
-        for problem in self._presence.problems:
-            log.warning("presence_not_taken", reason=problem)
         self._deliverer = Deliverer(base, settings.deliver_seconds, self._metrics, log)
         self._clock = Clock()
         self._bell = Bell(self._folder)
@@ -212,6 +211,7 @@ class Agent:
         self._found: FoundMeters = find_meters(
             boot=boot_id(base.proc_root), sysfs_root=base.sysfs_root, proc_root=base.proc_root,
             tdp_cache=os.path.join(base.home, TDP_CACHE),
+            node=configured_node(self._settings.sections.get("node", {}), sysfs_root=base.sysfs_root),
         )  # fmt: skip
         for absent in self._found.absent:
             self._log.info("meter_absent", name=absent.name, component=absent.component, reason=absent.reason)

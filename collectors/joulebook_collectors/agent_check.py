@@ -8,6 +8,7 @@ import stat
 from joulebook_collectors.folders import ledger_folder, prepare
 from joulebook_collectors.identity import boot_id
 from joulebook_collectors.meters import find_meters
+from joulebook_collectors.node_source import configured_node
 from joulebook_collectors.processes import process_state
 from joulebook_collectors.session import AWAY
 from joulebook_collectors.uploader import door_of
@@ -27,7 +28,8 @@ def check(settings: AgentSettings, log: Log) -> int:
     base = settings.base
     log.info("configuration", file=settings.config or "none", user=os.geteuid())
     wrong = [_spool(settings, log), _ledger(settings, log), _socket(settings, log), _processes(settings, log)]
-    found = find_meters(boot=boot_id(base.proc_root), sysfs_root=base.sysfs_root, proc_root=base.proc_root)
+    node = configured_node(settings.sections.get("node", {}), sysfs_root=base.sysfs_root)
+    found = find_meters(boot=boot_id(base.proc_root), sysfs_root=base.sysfs_root, proc_root=base.proc_root, node=node)
     for meter in found.meters:
         told = meter.description
         log.info("meter", component=told.component, domain=told.domain, device=told.device, method=told.method)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1 << 16
 MOST_WAITING_BYTES = 1 << 18
+MOST_LAST_PIECES = 16
 LOOK_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.05
 
@@ -138,6 +139,7 @@ class Loop:
                 self._errands.pop(0)()
             self._look()
         for channel in list(self._channels):
+            self._hear_out(channel)
             self._drop(channel)
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
@@ -187,6 +189,17 @@ class Loop:
             channel.on_bytes(data)
         else:
             channel.is_over = True
+
+    def _hear_out(self, channel: Channel) -> None:
+        """Take what was sent before the end, within bounds."""
+        for _ in range(MOST_LAST_PIECES):
+            try:
+                data = channel.sock.recv(PIECE_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            channel.on_bytes(data)
 
     def _accept(self, listener: socket.socket, make: Callable[[socket.socket], Channel | None]) -> None:
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from joulebook_collectors.agent_log import LEVELS
+from joulebook_collectors.presence_words import presence_settings
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.settings import Settings, load_settings
 
@@ -30,6 +31,7 @@ SHARED = (
     "ledger",
     "home",
     "spool",
+    "spool_megabytes",
     "api_key_file",
     "machine",
     "sample_seconds",
@@ -111,6 +113,7 @@ def load_agent_settings(environment: Mapping[str, str], config: str = "") -> Age
         log_level=take.choice("log_level", LEVELS, "info"), sections={name: document[name] for name in SECTIONS[1:] if name in document},
     )  # fmt: skip
     _look_at_secret(base, problems)
+    problems += presence_settings(settings.sections).problems
     if problems:
         raise BadInput("; ".join(problems))
     return settings

@@ -247,6 +247,7 @@ def test_the_agent_loads_no_library_of_commands_and_stays_small(place: AgentPlac
         ({"JOULEBOOK_LEDGER": "ftp://x"}, 2, "is no ledger: write one of"),
         ({"JOULEBOOK_AGENT_METRICS": "8421"}, 2, "is no address"),
         ({"JOULEBOOK_AGENT_CONFIG": "/nowhere/agent.toml"}, 2, "/nowhere/agent.toml cannot be read"),
+        ({"NODE": "source = 'redfihs'"}, 2, "[node] source 'redfihs' is none of"),
         ({"JOULEBOOK_LEDGER": "http://127.0.0.1:9"}, 2, "no token for the service"),
         ({"JOULEBOOK_AGENT_SOCKET": "/dev/null/agent.sock"}, 3, "the socket /dev/null/agent.sock cannot be made"),
         ({"JOULEBOOK_SPOOL": "/dev/null/spool"}, 1, "level=error event=refused"),
@@ -256,6 +257,10 @@ def test_a_broken_configuration_is_refused_with_the_remedy(
     place: AgentPlace, environment: dict[str, str], code: int, told: str
 ) -> None:
     """One line for each mistake; nothing is begun."""
+    if "NODE" in environment:
+        configuration = place.folder / "agent.toml"
+        configuration.write_text(f"[node]\n{environment['NODE']}\n")
+        environment = {"JOULEBOOK_AGENT_CONFIG": str(configuration)}
     place.begin(**environment)
     assert place.process is not None
     assert place.process.wait(PATIENCE_SECONDS) == code

@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")
 def test_the_example_is_a_configuration(tmp_path: Path) -> None:
     """As it stands, and with every key that is only shown."""
     text = (DEPLOY / "agent.toml").read_text(encoding="utf-8")
-    for content in (text, re.sub(r"^#(?=[a-z_]+ = )(?!api_key_file)", "", text, flags=re.MULTILINE)):
+    for content in (text, re.sub(r"^#(?=[a-z0-9_]+ = |\[)(?!api_key_file)", "", text, flags=re.MULTILINE)):
         path = tmp_path / "agent.toml"
         path.write_text(content)
         path.chmod(0o640)

@@ -38,6 +38,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     spool = "/var/lib/joulebook/spool"
     api_key_file = "{key}"
     machine = "node7"
+    spool_megabytes = 512
     sample_seconds = 0.5
     flush_seconds = 9
     proc_root = "/host/proc"
@@ -113,6 +114,8 @@ def test_doors_can_be_left_out(tmp_path: Path, key: str) -> None:
         ("[agent]\napi_key = 'x'", "a secret does not belong there"),
         ("[agent]\nmost_connections = true", "most_connections must be a text or a number, not True"),
         ("[agent]\napi_key_file = '/nowhere/key'", "api_key_file '/nowhere/key' cannot be read by user id"),
+        ("[slurm]\njobz = true", "[slurm] has no key 'jobz'"),
+        ("[[serving]]\nmodel = 'm'", "[[serving]] 1 needs a model, and one of command, port, pod"),
         ("agent = 1", "agent must be a section: write [agent]"),
         ("[agent\n", "is no TOML"),
     ],

@@ -18,7 +18,7 @@ from helpers.tracked import wait_until
 from joulebook_collectors.agent_devices import fingerprint
 from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.span import Span
-from joulebook_ledger.core.records import Use, Window
+from joulebook_ledger.core.records import Meter, Use, Window
 
 pytestmark = [
     pytest.mark.processes,
@@ -140,6 +140,28 @@ def test_ten_thousand_processes_are_not_looked_at_each_time(tmp_path: Path) -> N
         asked.append(attendance._next_scan_us)
     assert len(set(asked)) < len(asked)
     assert asked[0] > 2_000_000
+
+
+def test_a_node_is_read_beyond_its_parts(place: AgentPlace) -> None:
+    """Its controller says 100 W; what no other meter counts of that is a meter of its own."""
+    command = place.folder / "ipmitool"
+    command.write_text(
+        "#!/bin/sh\necho '    Instantaneous power reading:                   100 Watts'\n"
+        "echo '    Power reading state is:                   activated'\n"
+    )
+    command.chmod(0o755)
+    configuration = place.folder / "agent.toml"
+    configuration.write_text(f"[node]\nsource = 'ipmi'\ncommand = '{command}'\n")
+    place.start(JOULEBOOK_AGENT_CONFIG=str(configuration))
+    name = 'joulebook_meter_energy_joules_total{component="node_rest",domain="node-rest"}'
+    wait_until(
+        lambda: name in place.ask("/metrics")[1] and f"{name} 0.0" not in place.ask("/metrics")[1],
+        "the rest is counted",
+    )
+    assert place.end() == 0
+    keeper = place.books()
+    (rest,) = [meter for meter in keeper.facts(Meter) if meter.component == "node_rest"]
+    assert sum(window.energy_mj or 0 for window in keeper.facts(Window) if window.meter == rest.key) > 0
 
 
 def test_devices_that_come_and_go_are_seen(tmp_path: Path, place: AgentPlace) -> None:
