@@ -23,6 +23,7 @@ from joulebook_collectors.folders import READER, read_frame
 from joulebook_collectors.identity import digest
 from joulebook_collectors.lines import MOST_BYTES, frames_between
 from joulebook_collectors.lock import read_file
+from joulebook_collectors.merging import windows_of
 from joulebook_collectors.recovery import recover
 from joulebook_collectors.segments import NewerSpoolError, decode_frames, newer_text, segment_names
 from joulebook_ledger.core.refusals import BadInput
@@ -169,7 +170,7 @@ def _add(lists: Lists, frames: list[Frame]) -> int:
 
 def _complete_until(folder: str, parts: list[Lists]) -> int:
     """Return until when the copy tells everything: to the end of its last window, or to the start of those that were open."""
-    ends = [window["end_ms"] for lists in parts for kind in ("readings", "gaps") for window in lists[kind]]
+    ends = [window["end_ms"] for window in windows_of(map(dict, parts))]
     checkpoint = read_checkpoint(folder)
     starts = [watch[0] for watch in checkpoint["watches"]] if checkpoint is not None and checkpoint["open"] else []
     until: int = min([max(ends, default=0), *starts])

@@ -17,7 +17,7 @@ from joulebook_collectors.endings import DONE
 from joulebook_collectors.folders import READER, read_frame
 from joulebook_collectors.lines import MOST_BYTES, append_whole, frames_between
 from joulebook_collectors.lock import open_once, read_file
-from joulebook_collectors.merging import MERGED, is_rolled, merged, swap_in, write_draft
+from joulebook_collectors.merging import MERGED, is_rolled, merged, swap_in, windows_of, write_draft
 from joulebook_collectors.room import relieve, relieved
 from joulebook_collectors.segments import (
     NewerSpoolError,
@@ -215,7 +215,7 @@ class Delivery:
         self._sequence, self._state, self._unanswered = cut.sequence, cut.state, None
         self._complete_ms = cut.complete_ms
         self.offsets.update(cut.end)
-        for window in [*lists["readings"], *lists["gaps"]]:
+        for window in windows_of([dict(lists)]):
             meter = window["meter"]
             self._sent_until[meter] = max(self._sent_until.get(meter, 0), window["end_ms"])
         self._note()
@@ -273,7 +273,7 @@ class Delivery:
                     continue
         checkpoint = read_checkpoint(self.folder)
         frames += checkpoint["closed"] if checkpoint is not None else []
-        return {(w["meter"], w["start_ms"]) for f in frames for kind in ("readings", "gaps") for w in f.get(kind, ())}
+        return {(window["meter"], window["start_ms"]) for window in windows_of(frames)}
 
     def _finish_swap(self) -> None:
         if self._swap is not None:

@@ -16,6 +16,7 @@ from joulebook_collectors.folders import write_file
 from joulebook_collectors.lock import read_file
 from joulebook_collectors.segments import ENDING, FORM, ROLLED, encode_frame, remove_file
 from joulebook_ledger.core.vocabulary import LONGEST_NAME, UNTRACKED
+from joulebook_ledger.core.wire import READER_LISTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ MERGED = "merged-"
 DRAFT = ".draft"
 _LAST_LINE = encode_frame(ROLLED)
 _SUMS = ("energy_mj", "static_mj", "time_ms", "active_ms")
-_OTHERS = ("meters", "runs", "counts", "scores")
+_WINDOWS = ("readings", "gaps")
 
 
 def merged(frames: Iterable[Frame], may_merge: Callable[[Item], bool]) -> list[Frame]:
@@ -44,22 +45,47 @@ def merged(frames: Iterable[Frame], may_merge: Callable[[Item], bool]) -> list[F
     """
     windows: dict[str, dict[int, Item]] = {}
     uses: dict[Key, dict[str, Item]] = {}
-    others: dict[str, list[Item]] = {}
+    others: dict[str, list[Any]] = {}
     for frame in frames:
-        for item in [*frame.get("readings", ()), *frame.get("gaps", ())]:
-            windows.setdefault(item["meter"], {})[item["start_ms"]] = item
-        for use in frame.get("uses", ()):
-            uses.setdefault((use["meter"], use["start_ms"]), {})[use["run"]] = use
-        for kind in _OTHERS:
-            known = others.setdefault(kind, [])
-            known += [item for item in frame.get(kind, ()) if item not in known or kind != "meters"]
-    result: list[Frame] = [{"form": FORM, **{kind: items for kind, items in others.items() if items}}]
+        for kind, items in frame.items():
+            for item in items if kind in READER_LISTS else ():
+                if kind in _WINDOWS and is_window(item):
+                    windows.setdefault(item["meter"], {})[item["start_ms"]] = item
+                elif kind == "uses" and _is_use(item):
+                    uses.setdefault((item["meter"], item["start_ms"]), {})[item["run"]] = item
+                elif kind != "meters" or item not in others.get(kind, ()):
+                    others.setdefault(kind, []).append(item)
+    result: list[Frame] = [{"form": FORM, **others}]
     for meter in sorted(windows):
         for chain in _chains([windows[meter][start] for start in sorted(windows[meter])], may_merge):
             its_uses = [uses.pop((meter, window["start_ms"]), {}) for window in chain]
             result += [_one(chain, its_uses)]
     left = [use for by_run in uses.values() for use in by_run.values()]
     return [*result, {"uses": left}] if left else result
+
+
+def is_window(item: Any) -> bool:
+    """Tell whether an item is as our readers write windows; what is not is passed on as it is, for the ledger to judge."""
+    return (
+        isinstance(item, dict)
+        and isinstance(item.get("meter"), str)
+        and all(isinstance(item.get(name), int) for name in ("start_ms", "end_ms"))
+        and all(isinstance(item.get(name), int | None) for name in ("energy_mj", "estimate_mj"))
+    )
+
+
+def windows_of(frames: Iterable[Frame]) -> list[Item]:
+    """Return the windows of frames."""
+    return [item for frame in frames for kind in _WINDOWS for item in frame.get(kind, ()) if is_window(item)]
+
+
+def _is_use(item: Any) -> bool:
+    return (
+        isinstance(item, dict)
+        and all(isinstance(item.get(name), str) for name in ("meter", "run", "method"))
+        and isinstance(item.get("start_ms"), int)
+        and all(isinstance(item.get(name, 0), int) for name in _SUMS)
+    )
 
 
 def is_rolled(path: str) -> bool:

@@ -25,7 +25,7 @@ from helpers.running import Service
 from joulebook_collectors.delivery import ASIDE, deliver_spool, stand_of
 from joulebook_collectors.endings import move_to_done
 from joulebook_collectors.folders import READER, write_once
-from joulebook_collectors.segments import Segment, create_segment
+from joulebook_collectors.segments import Segment, create_segment, decode_frames
 from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.records import meter_id
 from joulebook_ledger.core.refusals import Unavailable
@@ -206,6 +206,76 @@ def test_through_a_hostile_network_everything_arrives_once(tmp_path: Path, servi
     for seed in range(1, 4):
         moods += deliver_through(seed, tmp_path / str(seed), service, book)
     assert set(moods) == set(MOODS)
+
+
+def test_bad_items_are_put_aside_and_hold_up_nothing(tmp_path: Path, service: Service, book: Path) -> None:
+    """What no device can draw, what contradicts what is stored, what is no fact at all: each is kept with its reason."""
+    truth = Truth(tmp_path / "spool", 2_000)
+    truth.work(50)
+    end_ms = truth.now_ms + MINUTE_MS
+    impossible = {
+        "meter": METER_ID,
+        "start_ms": truth.now_ms,
+        "end_ms": end_ms,
+        "energy_mj": 10**15,
+        "method": "counter",
+    }
+    contrary = {
+        "meter": METER_ID,
+        "start_ms": START_MS,
+        "end_ms": START_MS + MINUTE_MS,
+        "energy_mj": 1,
+        "method": "counter",
+    }
+    bad = create_segment(truth.folder, "bad")
+    bad.append(
+        {"meters": [METER]},
+        {"readings": [impossible]},
+        {"readings": ["no object"]},
+        {"scores": [{"run": "r", "colour": 1}]},
+    )
+    move_to_done(bad.path)
+    bad.close()
+    truth.finish()
+    later = create_segment(truth.folder, "z-later")
+    later.append({"readings": [contrary]})
+    move_to_done(later.path)
+    later.close()
+    with closing(HttpLedger(service.url, token_of(book))) as ledger:
+        deliver_spool(truth.folder, ledger, truth.now_ms)
+    aside, _, _ = decode_frames(Path(truth.folder, ASIDE).read_bytes())
+    reasons = [(told["kind"], told["reason"]) for told in aside]
+    assert reasons == [
+        ("readings", "implausible_power"), ("readings", "not_an_object"), ("readings", "other_content"), ("scores", "unknown_field"),
+    ]  # fmt: skip
+    assert aside[0]["item"] == impossible
+    Path(truth.folder, ASIDE).unlink()
+    with closing(sqlite3.connect(book)) as rows:
+        ((number, energy),) = rows.execute(
+            "SELECT COUNT(*), SUM(energy_mj) FROM meter_window WHERE reader = ?", (f"{2_000:032x}",)
+        )
+    assert (number, energy) == (truth.windows, truth.energy_mj.total())
+
+
+@pytest.mark.long
+def test_what_waited_for_days_arrives_in_many_batches(tmp_path: Path, service: Service, book: Path) -> None:
+    """Three weeks of minutes, through the hostile network; the ledger is never asked for more than it takes at once."""
+    truth = Truth(tmp_path / "spool", 3_000)
+    truth.work(21 * 1_440)
+    truth.finish()
+    with (
+        hostile(service.url, 3_000) as (url, network),
+        closing(HttpLedger(url, token_of(book), timeout_seconds=20, patience_seconds=0)) as ledger,
+    ):
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                deliver_spool(truth.folder, ledger, truth.now_ms)
+            except Unavailable:
+                continue
+            if is_all_sent(truth):
+                break
+    assert network.moods.total() > 3
+    assert_all_arrived(truth, book, f"{3_000:032x}")
 
 
 @pytest.mark.long

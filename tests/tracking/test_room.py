@@ -20,6 +20,7 @@ from joulebook_collectors.clock import Clock
 from joulebook_collectors.delivery import Delivery, deliver_spool, reader_of
 from joulebook_collectors.endings import move_to_done
 from joulebook_collectors.folders import READER, write_once
+from joulebook_collectors.merging import merged
 from joulebook_collectors.meter import CounterValue, MeterDescription
 from joulebook_collectors.meters import FoundMeters, time_meter
 from joulebook_collectors.reader import Reader
@@ -118,15 +119,15 @@ def squeezed(folder: Path, most_bytes: int) -> None:
         deliver_spool(str(folder), away, START_MS, most_bytes)
 
 
-def assert_the_same(merged: Keeper, plain: Keeper) -> None:
+def assert_the_same(less: Keeper, plain: Keeper) -> None:
     """Compare what two ledgers make of what they got: hour by hour, account by account, method by method."""
-    merged.assert_sound()
-    assert merged.usage() == plain.usage()
-    assert len(merged.facts(RunEvent)) == len(plain.facts(RunEvent))
-    assert len(merged.facts(Score)) == len(plain.facts(Score))
-    gaps = [Counter((w.meter, w.reason) for w in k.facts(Window) if w.is_gap) for k in (merged, plain)]
+    less.assert_sound()
+    assert less.usage() == plain.usage()
+    assert len(less.facts(RunEvent)) == len(plain.facts(RunEvent))
+    assert len(less.facts(Score)) == len(plain.facts(Score))
+    gaps = [Counter((w.meter, w.reason) for w in k.facts(Window) if w.is_gap) for k in (less, plain)]
     assert set(gaps[0]) == set(gaps[1])
-    estimates = [sum(w.estimate_mj or 0 for w in k.facts(Window)) for k in (merged, plain)]
+    estimates = [sum(w.estimate_mj or 0 for w in k.facts(Window)) for k in (less, plain)]
     assert estimates[0] == estimates[1]
 
 
@@ -140,10 +141,10 @@ def test_what_is_merged_is_less_and_the_same(seed: int, tmp_path: Path) -> None:
     before = size_of(str(folder))
     squeezed(folder, 1_000)
     assert size_of(str(folder)) < before / 2
-    merged = delivered(folder)
-    assert_the_same(merged, plain)
-    batch_one = {(f.meter, f.start_ms) for f in merged.batches[0].facts() if isinstance(f, Window)}
-    windows = sorted(merged.facts(Window), key=lambda w: (w.meter, w.start_ms))
+    squeezed_book = delivered(folder)
+    assert_the_same(squeezed_book, plain)
+    batch_one = {(f.meter, f.start_ms) for f in squeezed_book.batches[0].facts() if isinstance(f, Window)}
+    windows = sorted(squeezed_book.facts(Window), key=lambda w: (w.meter, w.start_ms))
     assert len(windows) < len(plain.facts(Window))
     for one, next_one in pairwise(windows):
         is_apart = (one.meter, one.method, one.reason, one.start_ms // HOUR_MS) != (
@@ -151,7 +152,7 @@ def test_what_is_merged_is_less_and_the_same(seed: int, tmp_path: Path) -> None:
         )  # fmt: skip
         was_cut = {(w.meter, w.start_ms) for w in (one, next_one)} <= batch_one
         assert is_apart or one.end_ms != next_one.start_ms or was_cut
-    told = Counter("merged of" in use.method for use in merged.facts(Use))
+    told = Counter("merged of" in use.method for use in squeezed_book.facts(Use))
     assert told[True] > 0
 
 
@@ -164,10 +165,10 @@ def test_what_was_in_a_batch_is_never_merged(tmp_path: Path) -> None:
     squeezed(folder, 1_000)
     names = sorted(path.name.split("-")[0] for path in (folder / "done").iterdir())
     assert names == ["merged", "s000.segment", "s001.segment"]
-    merged = delivered(folder)
-    assert len(merged.batches) == 2
-    assert_the_same(merged, plain)
-    assert "merged" not in str([use.method for use in merged.batches[0].facts() if isinstance(use, Use)])
+    squeezed_book = delivered(folder)
+    assert len(squeezed_book.batches) == 2
+    assert_the_same(squeezed_book, plain)
+    assert "merged" not in str([use.method for use in squeezed_book.batches[0].facts() if isinstance(use, Use)])
 
 
 def test_what_a_dead_reader_left_is_not_merged(tmp_path: Path) -> None:
@@ -289,6 +290,16 @@ def test_without_room_the_reader_keeps_its_windows_open(tmp_path: Path) -> None:
     windows = sorted((w for w in keeper.facts(Window) if "package-0" in w.meter), key=lambda w: w.start_ms)
     assert [(w.end_ms - w.start_ms) // MINUTE_MS for w in windows] == [1, 60, 40]
     assert sum(w.energy_mj or 0 for w in windows) == 101 * 60 * 10_000
+
+
+def test_what_is_no_window_is_passed_on_as_it_is() -> None:
+    """The ledger says what is wrong with it; the merge does not break on it."""
+    odd = {
+        "readings": ["x", {"meter": 1}],
+        "uses": [None, {"meter": "m", "start_ms": 1, "run": "r", "method": "m", "time_ms": "1"}],
+    }
+    (frame,) = merged([odd], lambda _: True)
+    assert frame == {"form": 1, **odd}
 
 
 def test_how_much_a_spool_may_hold_can_be_set(tmp_path: Path) -> None:
