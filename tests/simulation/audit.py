@@ -33,7 +33,7 @@ HOUR_MS = 3_600_000
 NANOJOULES_PER_MILLIJOULE = 1_000_000
 CLOCK_STEP, NOT_READ = "clock_step", "not_read"
 BELL_US = 50_000
-LOOK_SECONDS = 3
+LOOK_SECONDS = {"cpu": 3, "gpu": 5}
 MINUTE_SNAP_US = 21_000
 
 
@@ -244,11 +244,11 @@ class Audit:
                 self.complain(sitting, f"{life.event}: {ended.status}, and in truth {life.status}")
 
     def _judge_shares(self, sitting: Sitting) -> None:
-        """The active energy of the processor goes to who did the work, as far as looks every few seconds can tell."""
+        """The active energy of processor and GPUs goes to who did the work, as far as looks every few seconds can tell."""
         if sitting.refusals or sitting.pauses or sum(spool.host is sitting.host for spool in self._spools) > 1:
             return
         for meter, device in sitting.devices.items():
-            if device.component != "cpu":
+            if device.component == "dram" or (device.name and device.outages):
                 continue
             uses = {k[2]: used for k, used in self._uses.items() if k[:2] == (sitting.reader, meter)}
             told: Counter[str] = Counter()
@@ -257,10 +257,10 @@ class Audit:
                 told[run] += told_mj
                 true[run] += true_mj
             died = sum(life.status == "killed" for life in sitting.lives)
-            slack_mj = sum(true.values()) // 20 + device.max_power_mw * LOOK_SECONDS * (1 + died)
+            slack_mj = sum(true.values()) // 20 + device.max_power_mw * LOOK_SECONDS[device.component] * (1 + died)
             for run in told | true:
-                self.sums["active_mj"] += true[run]
-                self.sums["active_elsewhere_mj"] += abs(told[run] - true[run])
+                self.sums[f"{device.component}_active_mj"] += true[run]
+                self.sums[f"{device.component}_elsewhere_mj"] += abs(told[run] - true[run])
                 if abs(told[run] - true[run]) > slack_mj:
                     self.complain(
                         sitting, f"{run[:8]} was given {told[run]} mJ, and in truth did {true[run]} ± {slack_mj}"

@@ -108,7 +108,7 @@ class Sitting:
         pauses: When a reader was stopped, from and to.
         refusals: When the disk refused, from and to.
         sample_us: Time between two samples.
-        works: Processes of jobs, their children too: pid of the job, thousandths of a core, from and to.
+        works: Processes of jobs, their children too: pid of the job, what it did, and when it ended.
     """
 
     reader: str
@@ -122,7 +122,7 @@ class Sitting:
     pauses: list[tuple[int, int]] = field(default_factory=list)
     refusals: list[tuple[int, int]] = field(default_factory=list)
     sample_us: int = 0
-    works: list[tuple[int, int, int, int]] = field(default_factory=list)
+    works: list[tuple[int, Work, int]] = field(default_factory=list)
 
 
 class Spool:
@@ -314,7 +314,7 @@ class Job:
 
     def _record(self, work: Work) -> None:
         now_us = self.spool.host.world.now_us
-        self.spool.sitting.works.append((self.work.pid, work.rate, work.began_us, now_us))
+        self.spool.sitting.works.append((self.work.pid, work, now_us))
 
     def _now_ms(self) -> int:
         self._clock.follow()

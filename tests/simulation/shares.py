@@ -1,4 +1,4 @@
-"""What each run truly did, beside what the books give it of the processor."""
+"""What each run truly did, beside what the books give it of the processor and of GPUs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from simulation.devices import Device
     from simulation.reading import Sitting
 
     from joulebook_ledger.core.records import Use, Window
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 UNTRACKED = "untracked"
 
 
-def true_work(sitting: Sitting, start_us: int, end_us: int) -> Counter[str]:
-    """Return run -> CPU time in thousandths of microseconds, of its processes and their children; other work is `untracked`.
+def true_work(sitting: Sitting, device: Device, start_us: int, end_us: int) -> Counter[str]:
+    """Return run -> work on a device, of its processes and their children: CPU time, or how busy they kept a GPU; the rest is `untracked`.
 
     Runs that are open side by side in one process share its work equally.
     """
     work: Counter[str] = Counter()
-    work[UNTRACKED] += sitting.host.rest_rate * (end_us - start_us)
-    for pid, rate, began_us, ended_us in sitting.works:
-        a, b = max(start_us, began_us), min(end_us, ended_us)
-        if a < b:
+    work[UNTRACKED] += 0 if device.name else sitting.host.rest_rate * (end_us - start_us)
+    for pid, process, ended_us in sitting.works:
+        rate = process.busy.get(device.name, 0) if device.name else process.rate
+        a, b = max(start_us, process.began_us), min(end_us, ended_us)
+        if a < b and rate:
             for from_us, to_us, runs in _in_force(sitting, pid, a, b):
                 for run in runs or [UNTRACKED]:
                     work[run] += rate * (to_us - from_us) // max(1, len(runs))
@@ -61,7 +63,7 @@ def compared(
             continue
         active = {run: use.energy_mj - use.static_mj for run, use in mine.items()}
         whole = sum(active.values())
-        work = true_work(sitting, reads[first][1], reads[last][1])
+        work = true_work(sitting, sitting.devices[meter], reads[first][1], reads[last][1])
         total = sum(work.values())
         for run in {*active, *work}:
             yield run, active.get(run, 0), whole * work[run] // total if total else 0
