@@ -105,7 +105,7 @@ class Session:
         self._marked_us = 0
         self._touched_us = 0
         self._lock = threading.Lock()
-        self._uploader = self._make_uploader()
+        self._uploader: Uploader | None = None
         self._segment.append({"process": _process_item(settings.proc_root)})
 
     @property
@@ -163,8 +163,8 @@ class Session:
         if is_last:
             was_reading = self._watcher.is_reading
             self._watcher.end(END_SECONDS)
-            if self._uploader is not None and was_reading:
-                self._uploader.flush(self._settings.flush_seconds)
+            if was_reading:
+                self._deliver_now()
         else:
             self._watcher.announce()
 
@@ -207,8 +207,8 @@ class Session:
             except OSError:
                 pass  # the next reader or command does it; it also ends what a full disk kept us from ending
         self._segment.close(remove=is_handed_over)
-        if self._uploader is not None:
-            self._uploader.flush(self._settings.flush_seconds)
+        if self._uploader is not None or self._watcher.has_read:
+            self._deliver_now()
 
     def leave_in_child(self) -> None:
         """In a forked child: let go of what is the parent's."""
@@ -256,8 +256,22 @@ class Session:
     def _begin_threads(self) -> None:
         """Read and deliver; where no thread can be started any more, what we announced is left to other readers."""
         self._watcher.begin()
+        if self._link is None or not self._link.reads:
+            self._begin_delivery()
+
+    def _begin_delivery(self) -> None:
+        """Deliver from now on; where an agent reads, it delivers too, and nothing for it is loaded here."""
+        if self._uploader is None:
+            self._uploader = self._make_uploader()
         if self._uploader is not None:
             self._uploader.begin()
+
+    @harmless(None)
+    def _deliver_now(self) -> None:
+        """Deliver what we have read, and wait for it, within bounds."""
+        self._begin_delivery()
+        if self._uploader is not None:
+            self._uploader.flush(self._settings.flush_seconds)
 
     @harmless(None)
     def _make_uploader(self) -> Uploader | None:

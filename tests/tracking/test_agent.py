@@ -74,6 +74,22 @@ def test_a_job_is_read_by_the_agent(place: AgentPlace, user: int) -> None:
     assert [path.name for path in job.spool.rglob("*.segment")] == []
 
 
+def test_a_job_that_is_read_by_the_agent_loads_nothing_heavy(place: AgentPlace) -> None:
+    """Neither `socket`, which loads ten times what it wraps, nor what reads meters at the driver."""
+    place.start()
+    program = """
+    import sys
+    before = set(sys.modules)
+    import joulebook
+    with joulebook.track(model="m") as run:
+        is_open = run.session._link.is_open
+    heavy = {"socket", "selectors", "enum", "re", "logging", "json.decoder", "dataclasses", "typing", "subprocess", "pynvml", "psutil"}
+    print(is_open, sorted(heavy & (set(sys.modules) - before)))
+    """
+    done = place.job("job").run(program)
+    assert (done.stdout, done.stderr) == ("True []\n", "")
+
+
 def test_a_job_with_a_ledger_of_its_own_reads_too(place: AgentPlace, tmp_path: Path) -> None:
     """One spool feeds one ledger; the agent hears of the job all the same."""
     place.start()
