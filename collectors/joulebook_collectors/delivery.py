@@ -80,6 +80,8 @@ def deliver_spool(folder: str, door: Door, now_ms: int, most_bytes: int = 0) -> 
             delivery = Delivery(folder, reader, notes, now_ms)
             try:
                 return delivery.deliver(door, now_ms)
+            except NewerSpoolError:
+                raise
             except (Unavailable, OSError) as error:
                 relieve(delivery, most_bytes, is_disk_full=isinstance(error, OSError))
                 raise
