@@ -10,34 +10,39 @@ import typer
 from joulebook import pages
 from joulebook.commands.options import BOOKS, Json, door_of, examples
 from joulebook.commands.plain import PlainCommand
-from joulebook.wiring import machine_of, refuse_unknown
+from joulebook.wiring import Door, machine_of, refuse_unknown
 from joulebook_ledger.core.factors import FACTOR_UNITS
 from joulebook_ledger.core.refusals import BadInput
 
 app = typer.Typer()
 _LIST, _SET = "list", "set"
-IMPORTS = ("spool",)
+SLURM = "slurm"
+IMPORTS = ("spool", SLURM)
 
 
 @app.command(
     "import", cls=PlainCommand, rich_help_panel=BOOKS,
     epilog=examples(
         "joulebook import spool /shared/joulebook", "joulebook import spool node-17-spool.tar.gz",
-        "joulebook import spool /media/stick/spool --final --json",
+        "joulebook import spool /media/stick/spool --final --json", "sacct … | joulebook import slurm -",
     ),
 )  # fmt: skip
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="PATH", help="A drop-box, a copied spool folder, one .batch file, or a tar of them.")],
+    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -.")],
     *,
     final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Take in what readers left in a drop-box, or a spool that was carried here; what was taken before changes nothing.
+    """Take in what readers left in a drop-box, a spool that was carried here, or past jobs of Slurm; what was taken before changes nothing.
 
-    Nothing is changed or removed where it lies.
+    Nothing is changed or removed where it lies. Of Slurm: `SLURM_TIME_FORMAT=%s sacct --parsable2
+    --format=JobID,JobName,Account,Cluster,State,Start,End,ConsumedEnergyRaw`, or `sacct --json`.
     """
+    if kind == SLURM:
+        take_in_jobs(door_of(context), source, json=json)
+        return
     from joulebook.carried import body_of, page
     from joulebook_collectors.carried import take_in as take_carried
     from joulebook_collectors.dropbox import folder_of
@@ -49,6 +54,16 @@ def take_in(
         carried = take_carried(path, ledger, lambda folder: door.memory_of(f"drop-box {folder}"), is_final=final)
         body = body_of(carried, ledger.name, entries=ledger.book())
     door.answer(body, None if json else page(body, path, door.page))
+
+
+def take_in_jobs(door: Door, source: str, *, json: bool) -> None:
+    """Take in past jobs of Slurm."""
+    from joulebook import past_jobs
+
+    text = past_jobs.read(source)
+    with door.ledger() as ledger:
+        body = past_jobs.take_in(text, ledger)
+    door.answer(body, None if json else past_jobs.page(body, door.page))
 
 
 @app.command(
