@@ -108,6 +108,8 @@ def _present(meter: Meter, host: Host) -> Finding:
 def _silence(meter: Meter, reason: str, host: Host) -> tuple[str, str]:
     """Return why a meter that is there says nothing, and what to do."""
     label = meter.description.label
+    if label.startswith("AMD ") and meter.description.component == "gpu":
+        return _amd_words(reason, getattr(meter, "trouble", ""))
     if " RAPL " in label:
         return _rapl_words(reason, host)
     return words_of(label, reason) or _gpu_words(reason, getattr(meter, "trouble", ""))
@@ -138,6 +140,8 @@ def _absent(missing: Absent, host: Host, sysfs_root: str) -> Finding:
     words = words_of(missing.name, missing.reason)
     if words is not None:
         why, remedy = words
+    elif missing.name.startswith("AMD "):
+        why, remedy = _amd_words(missing.reason, missing.detail)
     elif missing.name.startswith("RAPL"):
         why, remedy = _rapl_words(missing.reason, host)
     elif missing.reason == reasons.DRIVER_MISSING and not _has_nvidia_card(sysfs_root):
@@ -180,6 +184,26 @@ def _rapl_words(reason: str, host: Host) -> tuple[str, str]:
         "The kernel shows the counter, and what it says is no number that can be right.",
         "See what `grep . /sys/class/powercap/*/name /sys/class/powercap/*/energy_uj` says, and update kernel and firmware.",
     )
+
+
+def _amd_words(reason: str, detail: str = "") -> tuple[str, str]:
+    match reason:
+        case reasons.LIBRARY_MISSING:
+            return (
+                "The driver amdgpu is loaded, and the library libamd_smi.so is not found.",
+                "Install ROCm's package amd-smi-lib, of the driver's version.",
+            )
+        case reasons.PACKAGE_MISSING:
+            return "The Python package that speaks with the driver is missing.", "pip install 'joulebook[amd]'"
+        case reasons.PERMISSION_DENIED:
+            return "The device is closed to this process.", 'sudo usermod --append --groups render,video "$USER"'
+        case reasons.NOT_SUPPORTED:
+            return (
+                "This device, as many that are lent to a guest, shows neither energy nor power.",
+                "Track on the host.",
+            )
+    code = f" ({detail})" if detail else ""
+    return f"The driver gives no answer that this version knows{code}.", "See what `amd-smi metric --power` says."
 
 
 def _gpu_words(reason: str, detail: str = "") -> tuple[str, str]:

@@ -16,6 +16,7 @@ from joulebook_collectors.identity import host_of
 from joulebook_collectors.meter import COVERED_BY_ANOTHER, NOT_FOUND, Absent, MeterDescription, NoData
 from joulebook_collectors.modelled import ModelledMemory, ModelledProcessor
 from joulebook_collectors.nvml import find_gpus
+from joulebook_collectors.nvml_library import exists
 from joulebook_collectors.rapl import find_rapl
 from joulebook_ledger.core.slotted import Slotted
 
@@ -71,6 +72,7 @@ def find_meters(
     tdp_cache: str | None = None,
     pause: Callable[[float], object] = time.sleep,
     apple: Any = None,
+    amd: Any = None,
     node: ConfiguredNode | None = None,
 ) -> FoundMeters:
     """Return the meters of this machine. Nothing is read but what is there; no driver is loaded that is not found first.
@@ -84,6 +86,7 @@ def find_meters(
         tdp_cache: The file where a command may have left the TDP of this machine.
         pause: What waits between two looks at a counter.
         apple: A module with zeus_apple_silicon's functions in its place.
+        amd: A module with amdsmi's functions in its place.
         node: Where to ask for the power of the whole node; only an agent may, for it costs a thread and a child or a connection.
     """
     host = host_of(proc_root, sysfs_root)
@@ -97,6 +100,12 @@ def find_meters(
         chip, left_out = find_apple(device=boot, processor=host.cpu, library=apple)
         absent += left_out
         shown += chip
+    if amd is not None or exists(f"{root}dev/kfd"):
+        from joulebook_collectors.amd import find_amd_gpus
+
+        boards, left_out = find_amd_gpus(amd, root=root)
+        absent += left_out
+        shown += boards
     rapl, left_out = find_rapl(device=boot, processor=host.cpu, sysfs_root=sysfs_root, pause=pause)
     absent += left_out
     gpus = [*_not_on_rails(nvidia, shown, absent), *_of(shown, "gpu")]

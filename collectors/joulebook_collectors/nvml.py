@@ -63,14 +63,14 @@ def find_gpus(library: Any = None, *, root: str = "/") -> tuple[list[GpuMeter], 
     session = Session(library)
     count = session.start()
     if isinstance(count, NoData):
-        return [], [Absent("NVML", "gpu", count.reason, code_text(session, count.reason))]
+        return [], [Absent("NVML", "gpu", count.reason, session.told(count.reason))]
     meters: list[GpuMeter] = []
     absent: list[Absent] = []
     for index in range(count):
         handle = session.ask("nvmlDeviceGetHandleByIndex", index)
         uuid = handle if isinstance(handle, NoData) else session.ask("nvmlDeviceGetUUID", handle)
         if isinstance(uuid, NoData):
-            absent.append(Absent(f"GPU {index}", "gpu", uuid.reason, code_text(session, uuid.reason)))
+            absent.append(Absent(f"GPU {index}", "gpu", uuid.reason, session.told(uuid.reason)))
         else:
             meters.append(GpuMeter(session, handle, _text(uuid), index))
     if not meters:
@@ -122,7 +122,7 @@ class GpuMeter:
     @property
     def trouble(self) -> str:
         """What the driver last answered that has no name here; empty where there was no such thing."""
-        return code_text(self._session, READ_FAILED)
+        return self._session.told(READ_FAILED)
 
     def processes(self) -> DeviceProcesses:
         """Answer who holds memory of the device, and who was busy on it since the call before.
@@ -269,11 +269,6 @@ class GpuMeter:
                 busy[sample.pid] = busy.get(sample.pid, 0) + int(sample.smUtil)
         self._seen_us = newest_us
         return None if is_first else {pid: weight for pid, weight in busy.items() if weight > 0}
-
-
-def code_text(session: Session, reason: str) -> str:
-    """Return what to say of a code of NVML that has no name here; nothing where the reason is another one."""
-    return f"NVML code {session.unknown_code}" if reason == READ_FAILED and session.unknown_code is not None else ""
 
 
 def _chain(session: Session, name: str, argument: Any) -> Any:

@@ -60,10 +60,16 @@ class Session:
     """NVML, started once for all devices of this process.
 
     Attributes:
+        reasons: What its return codes mean.
+        name: The library's, for people.
         users: How many devices use it.
         generation: How often it was started anew: handles of an earlier start are void.
         unknown_code: The last return code that has no name here; None where there was none.
     """
+
+    reasons = REASONS
+    name = "NVML"
+    _stop = "nvmlShutdown"
 
     def __init__(self, library: Any) -> None:
         """Start nothing yet."""
@@ -97,8 +103,8 @@ class Session:
         self.generation += 1
 
     def stop(self) -> None:
-        """Let go of NVML."""
-        self.ask("nvmlShutdown")
+        """Let go of the library."""
+        self.ask(self._stop)
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Return what a function of the library answers, or `NoData` with the reason."""
@@ -106,9 +112,15 @@ class Session:
 
     def reason(self, code: int) -> str:
         """Return what a return code means."""
-        if code not in REASONS:
+        if code not in self.reasons:
             self.unknown_code = code
-        return REASONS.get(code, READ_FAILED)
+        return self.reasons.get(code, READ_FAILED)
+
+    def told(self, reason: str) -> str:
+        """Return what to say of a code that has no name here; nothing where the reason is another one."""
+        return (
+            f"{self.name} code {self.unknown_code}" if reason == READ_FAILED and self.unknown_code is not None else ""
+        )
 
 
 def answer(call: Callable[[], Any], session: Session | None = None) -> Any:
@@ -124,7 +136,7 @@ def _reason_of(error: Exception, session: Session | None) -> str:
         return PACKAGE_MISSING
     if isinstance(error, AttributeError):
         return NOT_SUPPORTED
-    code = getattr(error, "value", None)
+    code = getattr(error, "value", getattr(error, "err_code", None))  # as pynvml and amdsmi name it
     if not isinstance(code, int) or session is None:
         return READ_FAILED
     # pynvml raises "success" where a list of processes is empty
@@ -139,12 +151,16 @@ def import_pynvml() -> Any:
 
 
 def load_library() -> None:
-    """Import pynvml now, if a driver is here, for a meter that is found later in another thread.
+    """Import the packages now whose driver is here, for a meter that is found later in another thread.
 
     To be called on the job's own thread: a fork in the middle of an import leaves the child with a lock that nobody will ever free.
     """
     if not why_no_driver():
         answer(import_pynvml)
+    if exists("/dev/kfd"):
+        from joulebook_collectors.amd import load_library as load_amd
+
+        load_amd()
 
 
 def why_no_driver(root: str = "/") -> str:
