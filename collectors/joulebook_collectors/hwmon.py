@@ -2,7 +2,8 @@
 
 **Intel GPUs** (drivers i915 and xe): an energy counter of the card in microjoules, which the driver keeps in 64 bits; where xe labels
 two, `card` is taken and `pkg`, which lies within it, is left out, and so are the tiles (`i915_gt0`). Graphics built into a processor
-have no such counter: their energy is in RAPL's package. These drivers name no processes by their hwmon files.
+have no such counter: their energy is in RAPL's package. The driver adds up a register of 32 bits (262 kJ) whenever it is read, so a
+pause of many minutes may hide a round of it. These drivers name no processes by their hwmon files.
 
 **Jetson** (INA3221): voltage times current of each rail. Boards without a total have rails that sum to the module; on boards that
 show a total, what its parts do not hold is a meter of its own, from one look at all of them. A rail of unknown name is left out, for

@@ -82,6 +82,7 @@ def _handler(bmc: Bmc) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def do_GET(self) -> None:
             bmc.asked.append(self.path)

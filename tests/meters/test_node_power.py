@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from joulebook_collectors.meter import CounterValue, MeterDescription, NoData, PowerValue
 from joulebook_collectors.node_power import AcpiSource, NodeRestMeter
 from joulebook_collectors.node_source import configured_node
+from joulebook_collectors.span import Span
+from joulebook_collectors.windows import Watch
 from joulebook_ledger.core.metering import COUNTER_RESET, Baseline, Measured, Missing, read_counter
 from joulebook_ledger.core.refusals import BadInput
 
@@ -328,3 +330,18 @@ def test_a_configuration_may_ask_for_nothing(tmp_path: Path) -> None:
     assert node is not None
     assert (node.source.label, node.sample_seconds) == ("Redfish", 2.0)
     node.source.close()
+
+
+def test_the_books_get_the_node_once() -> None:
+    """Through the reader's own windows: what part and rest are laid to their hours with is what the node drew."""
+    bench = Bench(300)
+    watches = [
+        Watch(meter, meter.description, start_ms=bench.clock.now_ms, max_gap_ms=1_500, span=Span())
+        for meter in (bench.parts[0], bench.meter)
+    ]
+    for second in range(61):
+        if second:
+            bench.pass_by(1, 180)
+        for watch in watches:
+            watch.sample(bench.clock.now_ms)
+    assert [watch.open_mj for watch in watches] == [60 * 180_000, 60 * 120_000]
