@@ -30,7 +30,8 @@ def page(body: HostsBody, paper: Page) -> str:
         else ""
     )
     hint = "A host that is gone for good: joulebook retire READER --reason TEXT" if is_lost else ""
-    notes = [sentence(note, paper, "dim") for note in (told, hint) if note]
+    cloned = [f"{clean(m['host'] or m['machine'])}: {m['warning']}" for m in body["machines"] if "warning" in m]
+    notes = [sentence(note, paper, "dim") for note in (told, hint, *cloned) if note]
     return "\n\n".join([grid(columns, rows, paper), *notes])
 
 

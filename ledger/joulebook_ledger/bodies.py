@@ -173,6 +173,7 @@ class MachineBody(TypedDict):
     last_heard: str
     owing: list[str]
     readers: list[ReaderBody]
+    warning: NotRequired[str]
 
 
 class HostsBody(TypedDict):

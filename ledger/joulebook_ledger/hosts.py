@@ -12,12 +12,21 @@ from joulebook_ledger.store import reads
 from joulebook_ledger.store.reads_hosts import readers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from joulebook_ledger.bodies import HostsBody, MachineBody, ReaderBody
     from joulebook_ledger.store.reads_hosts import ReaderInfo
     from joulebook_ledger.store.rows import Rows
 
 ACTIVE, LOST, RETIRED = "active", "lost", "retired"
 LOST_AFTER_MS = 7 * MILLISECONDS_PER_DAY
+# Two boots of one machine follow each other, but for what their clocks may differ: what overlaps by more is two machines.
+CLOCKS_DIFFER_MS = 300_000
+CLONED = (
+    "{number} boots were up at one time under this one machine: a cloned image, or one name given twice. Their energy is counted apart, each "
+    "by its own boot, but they share one place and one name. Give each its own: `rm /etc/machine-id && systemd-machine-id-setup`, or set "
+    "JOULEBOOK_MACHINE."
+)
 _RANK_NAMES = {rank: name for name, rank in RANKS.items()}
 
 
@@ -65,7 +74,7 @@ def _machine(machine: str, infos: list[ReaderInfo], now_ms: int, closed: int) ->
     states = {reader["state"] for reader in told}
     waiting = [info for info in infos if state_of(info, now_ms) != RETIRED]
     least = min(info.complete_until_ms for info in waiting) if waiting else max(i.complete_until_ms for i in infos)
-    return {
+    body: MachineBody = {
         "machine": machine,
         "host": next((info.host for info in reversed(infos) if info.host), ""),
         "state": next(state for state in (LOST, ACTIVE, RETIRED) if state in states),
@@ -74,6 +83,29 @@ def _machine(machine: str, infos: list[ReaderInfo], now_ms: int, closed: int) ->
         "owing": sorted({month for reader in told for month in reader["owing"]}),
         "readers": told,
     }
+    number = boots_at_once(infos)
+    if number > 1:
+        body["warning"] = CLONED.format(number=number)
+    return body
+
+
+def boots_at_once(infos: Sequence[ReaderInfo]) -> int:
+    """Return how many boots of one machine were up at one time: of each what its readers told, from when they were first heard of."""
+    spans: dict[str, tuple[int, int]] = {}
+    for info in infos:
+        if info.boot:
+            first, last = spans.get(info.boot, (info.first_heard_ms, 0))
+            spans[info.boot] = (
+                min(first, info.first_heard_ms),
+                max(last, min(info.complete_until_ms, info.last_heard_ms)),
+            )
+    return max(
+        (
+            sum(began <= first < last - CLOCKS_DIFFER_MS for began, last in spans.values())
+            for first, _ in spans.values()
+        ),
+        default=0,
+    )
 
 
 def _reader(info: ReaderInfo, now_ms: int, closed: int) -> ReaderBody:
