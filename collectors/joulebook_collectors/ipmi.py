@@ -93,14 +93,18 @@ def dcmi_power(text: str) -> PowerValue | NoData:
 def sensor_power(text: str) -> PowerValue | NoData:
     """Return the power that `ipmitool -c sdr list full` prints: `name,value,unit,state` in each line."""
     rows = [line.split(",") for line in text.splitlines()]
-    watts = {row[0].strip(): row[1].strip() for row in rows if len(row) >= 4 and row[2].strip() == "Watts"}
+    watts = {
+        row[0].strip(): (row[1].strip(), row[3].strip()) for row in rows if len(row) >= 4 and row[2].strip() == "Watts"
+    }
     of_node = [value for name, value in watts.items() if _NODE.fullmatch(name)]
     supplies = [value for name, value in watts.items() if _SUPPLY.fullmatch(name)]
     if not of_node and not supplies:
         return NoData(NOT_SUPPORTED)
-    chosen = of_node[:1] or supplies
-    numbers = [int(value.partition(".")[0]) for value in chosen if re.fullmatch(r"\d{1,6}(\.\d+)?", value)]
-    return plausible(sum(numbers) * 1000)
+    # "ns" is a supply that is not plugged in; one that is there and says no number makes the sum unknown.
+    chosen = [value for value, state in of_node[:1] or supplies if state != "ns"]
+    if not all(re.fullmatch(r"\d{1,6}(\.\d+)?", value) for value in chosen):
+        return NoData(READ_FAILED)
+    return plausible(sum(int(value.partition(".")[0]) for value in chosen) * 1000)
 
 
 def _why_failed(errors: str) -> str:

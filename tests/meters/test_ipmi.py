@@ -94,13 +94,14 @@ def test_words_that_hold_no_power_are_a_failed_read(text: str) -> None:
     [
         ("PS1 Input Power,110,Watts,ok\nPS2 Input Power,96,Watts,ok\n", PowerValue(206_000)),
         ("PSU1_PIN,110.5,Watts,ok\nPSU2_PIN,,Watts,ns\n", PowerValue(110_000)),
+        ("PSU1_PIN,110,Watts,ok\nPSU2_PIN,na,Watts,cr\n", NoData("read_failed")),
         ("Total_Power,512,Watts,ok\nPSU1_PIN,500,Watts,ok\n", PowerValue(512_000)),
         ("CPU Power,120,Watts,ok\nMemory Power,30,Watts,ok\n", NoData("not_supported")),
         ("System Power,na,Watts,ns\n", NoData("read_failed")),
         ("System Power\n,,\n", NoData("not_supported")),
         ("", NoData("not_supported")),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_sensors_are_known_by_their_names(text: str, answer: PowerValue | NoData) -> None:
     """What is not known to be the node is not taken for it."""
