@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from joulebook_collectors.endings import DONE
 from joulebook_collectors.lock import is_held, read_file
 from joulebook_collectors.processes import (
     all_processes,
@@ -204,6 +205,9 @@ class Attendance:
 
     def _new_frames(self, path: str) -> list[Frame]:
         tracked = self.tracked[path]
+        if not os.path.exists(path):
+            # Its process ended well and put it there; what it said last is yet to be heard.
+            path = os.path.join(self._folder, DONE, os.path.basename(path))
         try:
             if os.stat(path).st_size <= tracked.offset:
                 return []

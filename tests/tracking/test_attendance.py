@@ -8,6 +8,7 @@ import pytest
 from helpers.machines import Machine
 
 from joulebook_collectors.attendance import Attendance
+from joulebook_collectors.endings import move_to_done
 from joulebook_collectors.segments import Segment, create_segment
 from joulebook_collectors.span import Span
 from joulebook_collectors.tracked import Tracked, Work
@@ -99,6 +100,21 @@ def test_a_run_that_is_over_before_anybody_looked_has_its_work(crowd: Crowd) -> 
     crowd.look()
     assert crowd.work_ms == {OUTER: 70}
     assert crowd.span.holding[OUTER] * 1_005_000 == 5_000 * crowd.span.capacity
+
+
+def test_what_a_process_said_last_is_heard_also_when_it_has_gone_since(crowd: Crowd) -> None:
+    """It put its segment with the finished ones before anybody looked: the last of its work, and that its run ended, count."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.look()
+    crowd.mark(10, cpu_ms=170)
+    path = crowd.segments[10].path
+    crowd.gone(10)
+    move_to_done(path)
+    assert crowd.attendance.advance(crowd.now_us, [crowd.span])
+    assert crowd.work_ms == {OUTER: 70}
+    crowd.look()
+    assert not crowd.attendance.tracked
 
 
 def test_a_child_that_lives_counts_once_also_when_it_was_waited_for(crowd: Crowd) -> None:
