@@ -4,9 +4,9 @@ The agent looks for them and lets the attendance count them like tracked process
 time while it is open, are its own run's; the job keeps the rest. What a group's own counter says beyond its processes, because they
 came and went between two looks, is the job's too.
 
-Labels of a job or pod come from a note that a prolog left in the folder for them (only root or the agent may write there), else from
-the variables of its processes, as far as the agent may read them: of those only the names below are looked at. An account or a
-namespace becomes a team by the configuration.
+Labels of a job or pod come from a note that a prolog left in the folder for them (only root or the agent may write there), and from
+the variables of its processes, as far as the agent may read them: of those only the names of `presence_words` are looked at. An
+account or a namespace becomes a team by the configuration.
 """
 
 from __future__ import annotations
@@ -96,17 +96,15 @@ class Presence:
         )  # fmt: skip
 
     def _words_of(self, group: Group, pids: list[int]) -> dict[str, str]:
-        """Return what is known of a job or pod: its note, else the variables of the first process that shows them."""
+        """Return what is known of a job or pod: what the first process that shows its variables says, and its note, which holds over it."""
         place = group.place
         note = words_of(f"{self._settings.notes}/{f'slurm-{place.job}' if place.job else f'pod-{place.pod}'}")
-        if note:
-            return note
         wanted = "SLURM_JOB_ID" if place.job else "JOULEBOOK_MODEL"
         for pid in sorted(pids)[:_MOST_PIDS_ASKED]:
             words = words_of(f"{self._proc_root}/{pid}/environ", is_environment=True)
             if wanted in words:
-                return words
-        return {}
+                return {**words, **note}
+        return note
 
     def _serving(self, known: set[int]) -> Iterator[Job]:
         """Yield a job for each configured model that processes serve which belong to no other job. A restarted server is a new run."""

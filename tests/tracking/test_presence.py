@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from helpers.machines import Machine
 
 from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.presence import Presence
-from joulebook_collectors.presence_words import PresenceSettings, presence_settings
+from joulebook_collectors.presence_words import PresenceSettings, presence_settings, words_of
 from joulebook_collectors.segments import Segment, create_segment
 from joulebook_collectors.span import Span
 
@@ -224,13 +226,29 @@ def test_a_note_of_the_prolog_names_a_job_unless_others_may_write_it(tmp_path: P
     host = Host(tmp_path, settings)
     host.machine.write("notes/slurm-42", "SLURM_JOB_NAME=vit\nSLURM_JOB_ACCOUNT=nlp\nSECRET=x\n")
     host.machine.write("notes/slurm-43", "SLURM_JOB_NAME=forged\n", 0o666)
-    host.group(JOB, 0)
+    host.process(10, 0, words={"SLURM_JOB_ID": "42", "SLURM_JOB_ACCOUNT": "mine", "JOULEBOOK_VERSION": "2"})
+    host.group(JOB, 0, 10)
     host.group(JOB.replace("42", "43"), 0)
     host.look()
     assert [event["labels"] for event in host.told] == [
-        {"name": "vit", "model": "vit", "team": "nlp", "tag:account": "nlp"},
+        {"version": "2", "name": "vit", "model": "vit", "team": "nlp", "tag:account": "nlp"},
         {},
     ]
+
+
+def test_the_prolog_of_the_documents_leaves_a_note_and_the_epilog_takes_it_away(tmp_path: Path) -> None:
+    """With the variables that Slurm 22.05 gives both; neither ever fails, whatever happens."""
+    folder = Path(__file__).resolve().parents[2] / "deploy" / "slurm"
+    given = {"SLURM_JOB_ID": "42", "SLURM_JOB_ACCOUNT": "vis01", "SLURM_CLUSTER_NAME": "hpc", "SLURM_JOB_USER": "ann"}
+    surroundings = {"PATH": os.environ["PATH"], "JOULEBOOK_NOTES": str(tmp_path / "notes"), **given}
+    subprocess.run(["/bin/sh", folder / "prolog.sh"], env=surroundings, check=True)
+    del given["SLURM_JOB_USER"]
+    assert words_of(str(tmp_path / "notes" / "slurm-42")) == given
+    subprocess.run(["/bin/sh", folder / "epilog.sh"], env=surroundings, check=True)
+    assert os.listdir(tmp_path / "notes") == []
+    subprocess.run(
+        ["/bin/sh", folder / "prolog.sh"], env={**surroundings, "JOULEBOOK_NOTES": "/proc/nothing"}, check=True
+    )
 
 
 def test_a_pod_with_a_model_is_a_run_and_another_is_not(tmp_path: Path) -> None:
