@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +225,20 @@ def test_the_doctor_has_a_remedy(machine: Callable[[str], Machine], reason: str)
     found.absent = (Absent("AMD SMI", "gpu", reason),)
     (finding,) = [each for each in diagnose(found, proc_root=host.proc_root) if each.component == "gpu"]
     assert (finding.reason, bool(finding.remedy)) == (reason, True)
+
+
+def test_the_fake_has_the_functions_of_the_package() -> None:
+    """Each with as many arguments that must be given; the package is read and not imported, for it needs its library."""
+    spec = importlib.util.find_spec("amdsmi")
+    if spec is None or spec.origin is None:
+        pytest.skip("the extra `amd` is not installed here")
+    tree = ast.parse(Path(spec.origin).with_name("amdsmi_interface.py").read_text(encoding="utf-8"))
+    real = {
+        node.name: len(node.args.args) - len(node.args.defaults)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    functions = [each for each in inspect.getmembers(FakeAmdSmi, inspect.isfunction) if each[0].startswith("amdsmi")]
+    assert functions
+    for name, function in functions:
+        assert real[name] == len(inspect.signature(function).parameters) - 1, name
