@@ -35,6 +35,7 @@ from joulebook_ledger.settings import load_settings
 GPUS, CORES, PROCESSES, FIRST_JOB = 8, 64, 600, 2_000
 MOST_CPU_PERCENT, MOST_MEMORY_BYTES = 0.2, 50 * 1_000_000
 WARM_UP_SECONDS = 5
+RANGE_UJ = 262_143_328_850
 PACKAGE_WATTS = (181, 173)
 DRAM_WATTS = (21, 19)
 NANOSECONDS = 1_000_000_000
@@ -152,6 +153,8 @@ def _await(agent: subprocess.Popen[str]) -> None:
     for line in agent.stderr:
         if f"event=reading meters={GPUS + 4} gpus={GPUS}" in line:
             return
+        if "event=reading" in line:
+            break
     message = "the agent did not find the host"
     raise RuntimeError(message)
 
@@ -179,7 +182,7 @@ def make_host(folder: Path) -> None:
 
 def _zone(zone: Path, name: str) -> None:
     _write(zone / "name", f"{name}\n")
-    _write(zone / "max_energy_range_uj", "262143328850\n")
+    _write(zone / "max_energy_range_uj", f"{RANGE_UJ}\n")
     _write(zone / "energy_uj", "1000000\n")
 
 
@@ -200,7 +203,9 @@ def counting(folder: Path) -> Iterator[None]:
         while not over.wait(0.2):
             for zone, watts in zones.items():
                 path = folder / "sys" / "class" / "powercap" / zone / "energy_uj"
-                path.with_suffix(".new").write_text(f"{watts * time.monotonic_ns() // 1_000}\n", encoding="utf-8")
+                path.with_suffix(".new").write_text(
+                    f"{watts * time.monotonic_ns() // 1_000 % RANGE_UJ}\n", encoding="utf-8"
+                )
                 path.with_suffix(".new").replace(path)
 
     thread = threading.Thread(target=move)

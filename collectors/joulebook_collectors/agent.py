@@ -160,13 +160,14 @@ class Agent:
                 self._is_asked_anew = False
                 self._renew()
 
-    def _tick(self, *, rung: bool) -> None:
+    def _tick(self, *, rung: bool, is_last: bool = False) -> None:
         """Sample, then finish the segments of jobs whose last words were heard by that."""
         ended = self._jobs.take_ended()
         self._reader.tick(rung=rung or bool(ended))
         for channel in ended:
-            channel.finish()
-            if channel.is_alive and channel.segment is not None:
+            if not channel.finish(is_last=is_last):
+                self._jobs.ended.append(channel)
+            elif channel.is_alive and channel.segment is not None:
                 self._attendance.tracked.pop(channel.segment.path, None)
         self._metrics.take(
             self._reader.open_energy, runs=len(self._attendance.runs), processes=len(self._jobs.channels)
@@ -272,7 +273,7 @@ class Agent:
         self._notifier.stopping()
         self._pulse.is_ready = False
         self._loop.stop(STOP_SECONDS)
-        self._tick(rung=True)
+        self._tick(rung=True, is_last=True)
         self._reader.end()
         self._found.close()
         self._finish_segment(self._segment)

@@ -149,6 +149,7 @@ class JobChannel(Channel):
         self._at_us = 0
         self._came_bytes = 0
         self._is_namespace_ours = False
+        self._greeted: ProcessState | None = None
         self.until = time.monotonic() + SILENCE_SECONDS
 
     def on_bytes(self, data: bytes) -> None:
@@ -186,14 +187,17 @@ class JobChannel(Channel):
         """Whether its process lives."""
         return is_alive(self.pid, self.started, self._jobs.proc_root)
 
-    def finish(self) -> None:
+    def finish(self, *, is_last: bool) -> bool:
         """End its segment: runs of a process that is gone were killed, those of one that lives go on elsewhere.
 
         The event has an id of its own: the job, or whoever finds its own spool, may tell of the same end in other words.
+
+        Returns:
+            False where the disk has no room for its words yet: they wait in memory, unless this `is_last`.
         """
         segment, jobs = self.segment, self._jobs
         if segment is None:
-            return
+            return True
         if not self.is_alive:
             killed = [
                 {"run": event["run"], "event": killed_id(event, by_agent=True), "kind": "ended", "at_ms": max(event["at_ms"], jobs.now_ms()),
@@ -202,11 +206,16 @@ class JobChannel(Channel):
             ]  # fmt: skip
             if killed:
                 segment.append({"runs": killed})
+                self._events = []
+        segment.append()
+        if not segment.is_written and not is_last:
+            return False
         try:
             move_to_done(segment.path)
         except OSError as error:
             jobs.log.trouble("done", "segment_not_moved", path=segment.path, reason=error.strerror or error)
         segment.close()
+        return True
 
     def refuse(self, reason: str, sentence: str) -> None:
         """Say no, on both sides, and end the connection; the job goes on by itself."""
@@ -252,6 +261,7 @@ class JobChannel(Channel):
             self.refuse("newer", "the agent is older than this job's Joulebook: update the agent")
             return
         status = os.stat(self._jobs.folder)
+        self._greeted = process_state(self.pid, self._jobs.proc_root)
         self._is_namespace_ours = hello.get("pid_namespace") == self._jobs.pid_namespace
         self._said_hello = True
         told = {"form": FORM, "ledger": self._jobs.ledger, "folder": [status.st_dev, status.st_ino]}
@@ -270,6 +280,8 @@ class JobChannel(Channel):
                 return
             self.pid = pid
         state = process_state(self.pid, self._jobs.proc_root)
+        if state is None and self._greeted is not None and self._greeted.pid == self.pid:
+            state = self._greeted  # it died before its words were read
         if state is None:
             self.refuse(
                 "not_seen",

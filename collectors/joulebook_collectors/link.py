@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from joulebook_collectors.segments import Frame
     from joulebook_ledger.settings import Settings
 
-HELLO_SECONDS = 0.25
+HELLO_SECONDS = 1.0  # it takes less than a thousandth, but on a host whose cores are all taken
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 MOST_WAITING_BYTES = 1 << 22
 PIECE_BYTES = 1 << 16

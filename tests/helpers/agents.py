@@ -167,6 +167,7 @@ class AgentPlace:
             "JOULEBOOK_AGENT_SOCKET": str(folder / "run" / "agent.sock"),
             "JOULEBOOK_AGENT_METRICS": "127.0.0.1:0",
             "JOULEBOOK_SAMPLE_SECONDS": "0.2",
+            "JOULEBOOK_FLUSH_SECONDS": str(PATIENCE_SECONDS),
             "JOULEBOOK_AGENT_DELIVER_SECONDS": "3600",
         }
 

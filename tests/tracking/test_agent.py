@@ -123,7 +123,7 @@ def test_a_job_reads_while_there_is_no_agent_and_goes_back(place: AgentPlace) ->
     job = place.job("job")
     process = job.start(BECOME + TELL, "m")
     assert ready(process) == "ready"
-    assert asked(process) == "True False"
+    wait_until(lambda: asked(process) == "True False", "the agent reads for it")
     place.end(signal.SIGKILL)
     wait_until(lambda: asked(process) == "False True", "the job reads by itself")
     place.start()
@@ -148,6 +148,8 @@ def test_a_killed_job_is_killed_in_the_books(place: AgentPlace) -> None:
     job = place.job("job")
     process = job.start(BECOME + TELL, "m")
     assert ready(process) == "ready"
+    wait_until(lambda: asked(process) == "True False", "the agent reads for it")
+    wait_until(lambda: place.figure("joulebook_runs_open") == 1, "the agent heard of it")
     kill(process)
     wait_until(lambda: place.figure("joulebook_runs_open") == 0, "the agent noticed")
     place.end()
