@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from joulebook_collectors.session import OpenRun, Session
     from joulebook_ledger.settings import Settings
 
+# Ends the ids of scores of a process that joined its run (`joulebook_ledger.scores`).
+JOINED = "~"
 FINISHED, FAILED, RUNNING = "finished", "failed", "running"
 COUNT_SECONDS = 5
 
@@ -107,11 +109,11 @@ class Run:
         items = score_items(
             {**(scores or {}), **more}, step=step, split=split, unit=unit, lower_is_better=lower_is_better
         )
+        rank = JOINED if self.opened is not None and self.opened.is_joined else ""
         for item in items:
             self._numbers += 1
-            self.session.record(
-                "scores", {"run": self.id, "score": f"{self._prefix}.{self._numbers}", "at_ms": at_ms, **item}
-            )
+            score = f"{self._prefix}.{self._numbers}{rank}"
+            self.session.record("scores", {"run": self.id, "score": score, "at_ms": at_ms, **item})
 
     def phase(self, name: str) -> Phase:
         """Mark a phase: `with run.phase("data"): ...`. Its time is recorded with the run, summed by name."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from joulebook_ledger.store.reads_runs import ScoreValue
 
 
+# Ends the ids of scores of a process that joined its run: another rank than the first, most often.
+JOINED = "~"
+
+
 class RunScore(NamedTuple):
     """All values of one score of one run.
 
@@ -50,8 +54,16 @@ class RunScore(NamedTuple):
 
 
 def run_scores(values: Iterable[ScoreValue]) -> list[RunScore]:
-    """Return one score per run, name and split; values come together, the last one last."""
-    return [_score_of(list(same)) for _, same in groupby(values, key=lambda v: (v.run, v.name, v.split))]
+    """Return one score per run, name and split; values come together, the last one last.
+
+    Where several ranks logged a score of one step, that of the process which began the run counts.
+    """
+    return [_score_of(_once(list(same))) for _, same in groupby(values, key=lambda v: (v.run, v.name, v.split))]
+
+
+def _once(values: list[ScoreValue]) -> list[ScoreValue]:
+    told = {value.step for value in values if not value.score.endswith(JOINED)}
+    return [value for value in values if value.step not in told or not value.score.endswith(JOINED)]
 
 
 def _score_of(values: list[ScoreValue]) -> RunScore:

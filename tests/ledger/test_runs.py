@@ -7,7 +7,8 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.desk import Place, init_batch, score_batch
 from joulebook_ledger.queries import ReportQuery, RunsQuery
 from joulebook_ledger.runfacts import run_facts
-from joulebook_ledger.store.reads_runs import Event
+from joulebook_ledger.scores import run_scores
+from joulebook_ledger.store.reads_runs import Event, ScoreValue
 
 RUN = run_id("run")
 
@@ -195,3 +196,17 @@ def test_a_price_that_waits_to_be_booked_is_shown_too(keeper):
     assert keeper.ledger.run(RUN)["footprint"]["cost"] == "0.5"
     keeper.ledger.book()
     assert keeper.ledger.run(RUN)["footprint"]["cost"] == "0.5"
+
+
+def test_scores_that_every_rank_logs_are_taken_once():
+    """Of one step that of the process which began the run, whoever was last; of ranks alone the last."""
+    values = [
+        ScoreValue(RUN, "a.1", "loss", "0.9", 10, 1, "", "", None),
+        ScoreValue(RUN, "b.1~", "loss", "0.7", 12, 1, "", "", None),
+        ScoreValue(RUN, "b.2~", "top1", "0.5", 13, 1, "", "", None),
+        ScoreValue(RUN, "c.2~", "top1", "0.6", 14, 1, "", "", None),
+    ]
+    assert [(score.name, score.last, score.best) for score in run_scores(values)] == [
+        ("loss", "0.9", "0.9"),
+        ("top1", "0.6", "0.6"),
+    ]

@@ -245,7 +245,7 @@ def test_the_prolog_of_the_documents_leaves_a_note_and_the_epilog_takes_it_away(
     del given["SLURM_JOB_USER"]
     assert words_of(str(tmp_path / "notes" / "slurm-42")) == given
     subprocess.run(["/bin/sh", folder / "epilog.sh"], env=surroundings, check=True)
-    assert os.listdir(tmp_path / "notes") == []
+    assert list((tmp_path / "notes").iterdir()) == []
     subprocess.run(
         ["/bin/sh", folder / "prolog.sh"], env={**surroundings, "JOULEBOOK_NOTES": "/proc/nothing"}, check=True
     )
