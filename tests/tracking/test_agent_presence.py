@@ -52,9 +52,9 @@ def test_a_serving_process_is_a_run_without_a_changed_line(place: AgentPlace) ->
     assert events[0].run in {use.run for use in books.facts(Use)}
 
 
-def test_what_cannot_be_taken_is_said_and_the_rest_holds(place: AgentPlace) -> None:
-    """A line that names section, key and way out; the agent reads on."""
+def test_what_cannot_be_taken_is_said_with_section_and_key(place: AgentPlace) -> None:
+    """An agent that was told nonsense does not start, and names the way out."""
     config = place.folder / "agent.toml"
     config.write_text("[slurm]\njob = true\n")
-    place.start("--config", str(config))
-    assert "no key 'job'" in place.wait_for("event=presence_not_taken")
+    place.begin("--config", str(config))
+    assert "no key 'job': there are cluster, jobs" in place.wait_for("event=bad_input")
