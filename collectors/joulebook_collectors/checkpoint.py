@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 
-from joulebook_collectors.segments import NewerSpoolError, decode_line, encode_frame
+from joulebook_collectors.quickjson import encode
+from joulebook_collectors.segments import NewerSpoolError, decode_line, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ NOTES = "delivery"
 FORM = 4
 FORMS = {NAME: FORM, NOTES: 4}
 _MOST_BYTES = 64 << 20
+_OWN = ("form", "number")
 
 
 class Checkpoint:
@@ -47,18 +49,22 @@ class Checkpoint:
         """Write over the older of the two.
 
         Args:
-            frame: What changes each second.
-            rest: What does not, as `encode_rest` made it.
+            frame: What is to be encoded.
+            rest: What is encoded already: a JSON object, beside the other.
             sync: Whether it has to be on the disk when this returns; never on a job's path.
 
         Raises:
             OSError: The disk refuses; the newer of the two is untouched.
         """
         number = self._number + 1
-        data = encode_frame({**frame, "form": self._form, "number": number}, rest)
+        body = b'{"form":%d,"number":%d}' % (self._form, number)
+        state = {name: value for name, value in frame.items() if name not in _OWN}
+        for part in (encode(state).encode() if state else b"{}", rest):
+            if len(part) > len(b"{}"):
+                body = b"%s,%s" % (body[:-1], part[1:])
+        data = line_of(body)
         descriptor = self._descriptors[number % _FILES]
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        written = os.write(descriptor, data)
+        written = _write_at_start(descriptor, data)
         if written < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if sync:
@@ -79,6 +85,13 @@ def read_checkpoint(folder: str, name: str = NAME) -> Frame | None:
         NewerSpoolError: A newer version wrote it.
     """
     return max(_frames(folder, name), key=lambda frame: int(frame["number"]), default=None)
+
+
+def _write_at_start(descriptor: int, data: bytes) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, data, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)  # Windows
+    return os.write(descriptor, data)
 
 
 def _paths(folder: str, name: str) -> list[str]:

@@ -61,8 +61,8 @@ class Clock:
 
         After a forward step the present is later at once: whoever asks ends a window first, and tells of a gap.
         """
-        ahead_ms = self._wall_ms() - self.now_ms()
         monotonic_ms = self._monotonic_ms()
+        ahead_ms = self._wall_ms() - self.at(monotonic_ms)
         walked_off_ms = self._walked_off_ms(monotonic_ms)
         if self._slow_from_ms is not None and (ahead_ms >= 0 or walked_off_ms == self._owed_ms):
             self._anchor_ms -= walked_off_ms

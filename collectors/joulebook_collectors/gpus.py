@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from joulebook_collectors.span import Span
     from joulebook_collectors.tracked import Tracked
 
-LOOK_US = 5_000_000
+LOOK_US = 3_500_000  # each look of the reader, but for those that follow each other closely
 
 
 class GpuLookout:

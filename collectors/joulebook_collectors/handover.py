@@ -1,7 +1,7 @@
 """What a reader leaves in each checkpoint, and what its successor, or a command, makes of it.
 
 Most of it changes only when windows end and when the processes are looked at: that part is encoded once and written again as it
-stands. What changes each second is small: where the counters are, and the instant.
+stands. What changes each second is small: the instant, and where those counters are that are read each second.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.checkpoint import NOTES, read_checkpoint
 from joulebook_collectors.clock import Clock, monotonic_ms, wall_ms
 from joulebook_collectors.meter import MeterDescription
-from joulebook_collectors.segments import encode_rest
+from joulebook_collectors.quickjson import encode
 from joulebook_collectors.span import Span
 from joulebook_collectors.windows import Watch, meter_item
 
@@ -19,57 +19,90 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from joulebook_collectors.segments import Frame
+    from joulebook_collectors.segments import Frame, Segment
+
+AGENT = "agent"
 
 
-def slow_part(
-    watches: list[Watch], attendance: Attendance, facts: dict[str, dict[str, int | str]], reader: str
-) -> bytes:
-    """Return the part of a checkpoint that stays for some seconds.
+class Draft:
+    """The greater part of a reader's checkpoint, kept as it was encoded; `quick_part` goes before it."""
 
-    Args:
-        watches: The meters under watch.
-        attendance: Who is there.
-        facts: What was learnt of runs on the way.
-        reader: Name of the reader's own segment.
-    """
-    spans = spans_of(watches)
-    meters = [
-        [{name: getattr(watch.description, name) for name in MeterDescription.__slots__}, spans.index(watch.span)]
-        for watch in watches
-    ]
-    return encode_rest(
-        {
-            "reader": reader,
-            "meters": meters,
+    __slots__ = ("_descriptions", "_lively", "_rest", "_states")
+
+    def __init__(self) -> None:
+        self._descriptions: list[bytes] = []
+        self._states: list[bytes] = []
+        self._lively: list[int] = []
+        self._rest = b""
+
+    def forget(self) -> None:
+        """Encode all of it anew next time: windows have ended, or somebody was looked at."""
+        self._rest = b""
+
+    def encoded(
+        self, watches: list[Watch], attendance: Attendance, facts: dict[str, dict[str, int | str]], segment: Segment
+    ) -> bytes:
+        """Return it; unless all was forgotten, only those watches are encoded that each tick samples.
+
+        Args:
+            watches: The meters under watch; always the same ones.
+            attendance: Who is there.
+            facts: What was learnt of runs on the way.
+            segment: The reader's own.
+        """
+        if self._rest:
+            for place in self._lively:
+                self._states[place] = watches[place].encoded()
+        else:
+            self._lively = [place for place, watch in enumerate(watches) if watch.is_lively]
+            self._states = [watch.encoded() for watch in watches]
+            self._rest = self._encoded_rest(watches, attendance, facts, segment)
+        return b'"watches":[%s],%s' % (b",".join(self._states), self._rest)
+
+    def _encoded_rest(
+        self, watches: list[Watch], attendance: Attendance, facts: dict[str, dict[str, int | str]], segment: Segment
+    ) -> bytes:
+        if not self._descriptions:
+            self._descriptions = [_json(_described(watch.description)) for watch in watches]
+        spans = spans_of(watches)
+        rest = {
+            "reader": segment.name,
             "spans": [span.to_json() for span in spans],
             "attendance": attendance.to_json(),
             "facts": facts,
         }
-    )
+        meters = [
+            b"[%s,%d]" % (description, spans.index(watch.span))
+            for description, watch in zip(self._descriptions, watches, strict=True)
+        ]
+        return b'"meters":[%s],%s' % (b",".join(meters), _json(rest)[1:])
 
 
 def quick_part(
-    watches: list[Watch], *, is_open: bool, at_us: int, windows_us: int, reached_ms: int, closed: list[Frame]
-) -> Frame:
-    """Return the part of a checkpoint that changes each second.
+    *, is_open: bool, at_us: int, windows_us: int, reached_ms: int, closed: list[Frame], is_agent: bool
+) -> bytes:
+    """Return the part of a checkpoint that changes each second, encoded, up to where the draft goes on.
 
     Args:
-        watches: The meters under watch.
         is_open: Whether windows are open.
         at_us: The present, on the host's monotonic clock.
         windows_us: When windows ended last, on the same clock: all that was announced before is in them.
         reached_ms: The present, in the reader's time.
         closed: Windows that may not stand in the segment yet.
+        is_agent: Whether the reader is the host's agent.
     """
-    return {
-        "open": is_open,
-        "at_us": at_us,
-        "windows_us": windows_us,
-        "reached": reached_ms,
-        "closed": closed,
-        "watches": [watch.to_json() for watch in watches],
-    }
+    told = b"[]" if not closed else _json(closed)
+    return b'{"open":%s,"at_us":%d,"windows_us":%d,"reached":%d,"closed":%s,%s' % (
+        b"true" if is_open else b"false", at_us, windows_us, reached_ms, told, b'"agent":true,' if is_agent else b"",
+    )  # fmt: skip
+
+
+def _described(description: MeterDescription) -> dict[str, int | str | None]:
+    return {name: getattr(description, name) for name in MeterDescription.__slots__}
+
+
+def _json(value: Any) -> bytes:
+    return encode(value).encode()
 
 
 def restored(checkpoint: Frame) -> list[Watch]:

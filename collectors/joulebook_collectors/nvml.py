@@ -117,7 +117,8 @@ class GpuMeter:
                 found = self._read_once()
         if not isinstance(found, NoData):
             self._failures = 0
-        return NoData(self._session.why or READ_FAILED) if found == NoData(NOT_STARTED) else found
+            return found
+        return NoData(self._session.why or READ_FAILED) if found.reason == NOT_STARTED else found
 
     @property
     def trouble(self) -> str:

@@ -16,10 +16,10 @@ import time
 from joulebook_collectors.endings import finish
 from joulebook_collectors.gpus import GpuLookout
 from joulebook_collectors.guard import say_once
-from joulebook_collectors.handover import close_checkpoint, frame_of, quick_part, restored, slow_part, spans_of
+from joulebook_collectors.handover import AGENT, Draft, close_checkpoint, frame_of, quick_part, restored, spans_of
 from joulebook_collectors.segments import ROLLED, is_full
 from joulebook_collectors.span import Span
-from joulebook_collectors.windows import Watch, meter_item
+from joulebook_collectors.windows import MODEL, Watch, meter_item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,18 +38,17 @@ EVIDENCE_US = 5_000_000
 LONGEST_STEP_MS = 86_400_000
 CLOCK_STEP = "clock_step"
 _MOST_CLOSED = 100
-LOOK_SECONDS = 3
+LOOK_SECONDS = 4
+MODELLED_SECONDS = 3  # between two looks that are all there is: the checkpoint is no fresher than the last one
 LATENESS_MS = 200
-MODEL = "model"
-AGENT = "agent"
 
 
 class Reader:
     """Reads for one host. The holder of the host's lock makes one, and calls `begin`, `tick` and `end` from one thread."""
 
     __slots__ = (
-        "_attendance", "_checkpoint", "_clock", "_closed", "_found", "_gpus", "_handed", "_is_agent", "_is_modelled", "_listener", "_max_gap_ms",
-        "_monotonic_us", "_next_look_ms", "_next_minute_ms", "_reached_ms", "_saved", "_segment", "_slow", "_watches", "_windows_us",
+        "_attendance", "_checkpoint", "_clock", "_closed", "_draft", "_found", "_gpus", "_handed", "_is_agent", "_is_modelled", "_listener", "_max_gap_ms",
+        "_monotonic_us", "_next_look_ms", "_next_minute_ms", "_reached_ms", "_saved", "_segment", "_watches", "_windows_us",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +90,7 @@ class Reader:
         self._windows_us = 0
         self._next_minute_ms = 0
         self._next_look_ms = 0
-        self._slow = b""
+        self._draft = Draft()
 
     def begin(self, before: Frame | None) -> None:
         """Begin to read: go on where the checkpoint of a predecessor stops, or from where the counters stand now."""
@@ -126,7 +125,7 @@ class Reader:
 
     def _tick_at(self, now_ms: int, *, look: bool, end_window: bool) -> None:
         for watch in self._watches:
-            if look or watch.description.method != MODEL:
+            if look or watch.is_lively:
                 watch.sample(now_ms)
         self._reached_ms = now_ms
         if look:
@@ -146,7 +145,7 @@ class Reader:
         ends = self._attendance.advance(now_us, spans) or end_window
         self._attendance.look(now_us, spans, everywhere=ends)
         self._gpus.look(self._attendance, spans, now_us, at_once=ends)
-        self._slow = b""
+        self._draft.forget()
         if ends and self._has_room():
             self._windows_us = now_us
             self._close_windows(now_ms)
@@ -170,7 +169,8 @@ class Reader:
             return False
         self._save(is_open=True)
         self._segment.append(ROLLED)
-        self._segment, self._slow = segment, b""
+        self._segment = segment
+        self._draft.forget()
         return True
 
     def end(self, *, leaves_to_agent: bool = False) -> None:
@@ -192,7 +192,7 @@ class Reader:
         Where every meter is a model, there is nothing to sample between two looks.
         """
         if self._is_modelled:
-            sample_ms = max(sample_ms, LOOK_SECONDS * 1000)
+            sample_ms = max(sample_ms, MODELLED_SECONDS * 1000)
         now_ms = self._clock.now_ms()
         return min(sample_ms - now_ms % sample_ms, max(1, self._next_minute_ms - now_ms)) / 1000
 
@@ -211,7 +211,6 @@ class Reader:
         for watch in self._watches:
             if watch.start_ms >= now_ms:
                 watch.span = fresh
-        self._slow = b""
         self._write(self._with_facts(frame))
 
     def _follow_step(self, now_ms: int) -> None:
@@ -223,6 +222,7 @@ class Reader:
 
     def _write(self, frame: Frame) -> None:
         """Write windows: first into the checkpoint, then into the segment; what a disk refused stays in the checkpoint."""
+        self._draft.forget()
         if frame:
             self._closed.append(frame)
             self._save(is_open=True)
@@ -241,16 +241,13 @@ class Reader:
 
     def _save(self, *, is_open: bool) -> None:
         """Leave a checkpoint."""
-        if not self._slow:
-            self._slow = slow_part(self._watches, self._attendance, self._gpus.facts, self._segment.name)
+        draft = self._draft.encoded(self._watches, self._attendance, self._gpus.facts, self._segment)
         quick = quick_part(
-            self._watches, is_open=is_open, at_us=self._monotonic_us(), windows_us=self._windows_us, reached_ms=self._reached_ms,
-            closed=self._closed[-_MOST_CLOSED:],
+            is_open=is_open, at_us=self._monotonic_us(), windows_us=self._windows_us, reached_ms=self._reached_ms,
+            closed=self._closed[-_MOST_CLOSED:], is_agent=self._is_agent,
         )  # fmt: skip
-        if self._is_agent:
-            quick[AGENT] = True
         try:
-            self._checkpoint.write(quick, self._slow)
+            self._checkpoint.write({}, quick + draft)
         except OSError as error:
             say_once(f"the checkpoint cannot be written ({error.strerror}); the job goes on")
         else:

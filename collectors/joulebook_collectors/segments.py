@@ -36,17 +36,14 @@ _PREFIX_BYTES = 9
 _FORM_KEY = b'{"form":'
 
 
-def encode_frame(frame: Frame, rest: bytes = b"{}") -> bytes:
-    """Return a frame as one line; with it what `encode_rest` made of another one, without encoding that again."""
-    body = encode(frame).encode()
-    if len(rest) > len(b"{}"):
-        body = body[:-1] + b"," + rest[1:]
+def encode_frame(frame: Frame) -> bytes:
+    """Return a frame as one line."""
+    return line_of(encode(frame).encode())
+
+
+def line_of(body: bytes) -> bytes:
+    """Return a frame that is encoded already as one line."""
     return b"%08x %s\n" % (crc32(body), body)
-
-
-def encode_rest(frame: Frame) -> bytes:
-    """Return a frame that is to be written many times beside another one that is never empty."""
-    return encode(frame).encode()
 
 
 def decode_frames(data: bytes) -> tuple[list[Frame], int, int]:

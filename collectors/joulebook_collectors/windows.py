@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from joulebook_collectors.identity import digest
 from joulebook_collectors.meter import CounterValue, MeterDescription, NoData, PowerValue
+from joulebook_collectors.quickjson import encode
 from joulebook_collectors.span import Span
 from joulebook_ledger.core.attribution import UNTRACKED, Claim, method_text, split_window
 from joulebook_ledger.core.metering import (
@@ -32,6 +33,7 @@ HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 NOT_READ = "not_read"
 TIME = "time"
+MODEL = "model"
 
 
 class Piece:
@@ -72,11 +74,12 @@ class Watch:
         description: What it is.
         span: Who was there since the open window began.
         start_ms: When the open window began.
+        is_lively: Whether it is worth a sample each second: not where it is no more than what processes did, seen every few seconds.
     """
 
     __slots__ = (
-        "_base", "_energy_mj", "_has_failed", "_lowest_mw", "_max_gap_ms", "_minute", "_pieces", "_reason", "description", "key", "meter", "span",
-        "start_ms",
+        "_base", "_energy_mj", "_has_failed", "_lowest_mw", "_max_gap_ms", "_minute", "_pieces", "_reason", "description", "is_lively", "key",
+        "meter", "span", "start_ms",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +88,7 @@ class Watch:
         """Watch from `start_ms` on; `max_gap_ms` is the longest pause that two samples of power may bridge."""
         self.meter = meter
         self.description = description
+        self.is_lively = meter is not None and description.method != MODEL
         self.key = meter_key(description)
         self.span = span
         self.start_ms = start_ms
@@ -225,6 +229,17 @@ class Watch:
             self._lowest_mw,
             pieces,
         ]
+
+    def encoded(self) -> bytes:
+        """Return the same as JSON. In the usual state by hand: an encoder, entered anew each second, costs more than the rest."""
+        base = self._base
+        if base is None or self._pieces or not self._reason.isidentifier() or not self._reason.isascii():
+            return encode(self.to_json()).encode()
+        lowest = b"null" if self._lowest_mw is None else b"%d" % self._lowest_mw
+        return b'[%d,%d,%d,%d,%d,"%s",%s,%d,%d,%s,[]]' % (
+            self.start_ms, self._energy_mj, base.value, base.at_ms, base.rest, self._reason.encode(),
+            b"true" if self._has_failed else b"false", *self._minute, lowest,
+        )  # fmt: skip
 
     def resume(self, state: list[Any]) -> None:
         """Go on where a predecessor stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from joulebook_collectors.attendance import Attendance
 from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
 from joulebook_collectors.clock import Clock
+from joulebook_collectors.handover import Draft
 from joulebook_collectors.meter import CounterValue, MeterDescription, NoData
 from joulebook_collectors.meters import FoundMeters, time_meter
+from joulebook_collectors.quickjson import decode
 from joulebook_collectors.reader import Reader
 from joulebook_collectors.recovery import recover
 from joulebook_collectors.segments import Segment, create_segment, decode_frames, segment_names
@@ -28,12 +31,11 @@ WATTS = 10
 class CounterMeter:
     """A counter of 10 W, which may fail."""
 
-    description = MeterDescription(
-        device="boot", domain="package-0", component="cpu", max_power_mw=500_000, label="", method="counter"
-    )
-
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, domain: str = "package-0", *, method: str = "counter") -> None:
         """Count from the host's boot."""
+        self.description = MeterDescription(
+            device="boot", domain=domain, component="cpu", max_power_mw=500_000, label="", method=method
+        )
         self._host = host
         self.is_failing = False
 
@@ -56,6 +58,7 @@ class Host:
         self.wall_ms = START_MS
         self.monotonic_us = 7_000_000_000
         self.meter = CounterMeter(self)
+        self.meters: tuple[CounterMeter, ...] = (self.meter,)
         self.segments = [create_segment(self.folder, "job")]
         self.checkpoints: list[Checkpoint] = []
         event = {"run": RUN, "event": "job.1.started", "kind": "started", "at_ms": self.wall_ms}
@@ -81,7 +84,7 @@ class Host:
         self.segments.append(segment)
         self.track(RUN)
         reader = Reader(
-            found=FoundMeters(meters=(self.meter,), gpus=(), time=time_meter("boot"), absent=()),
+            found=FoundMeters(meters=self.meters, gpus=(), time=time_meter("boot"), absent=()),
             attendance=Attendance(self.folder, self.monotonic_us),
             segment=segment,
             checkpoint=checkpoint,
@@ -289,6 +292,33 @@ def test_a_command_closes_what_a_dead_reader_left_open(host: Host) -> None:
     assert host.total_mj() == WATTS * 12_000
     ended = [event for frame in host.frames() for event in frame.get("runs", ()) if event["kind"] == "ended"]
     assert [(event["status"], event["event"]) for event in ended] == [("killed", "job.1.ended")]
+
+
+def test_a_checkpoint_holds_what_the_reader_knows_at_every_tick(host: Host) -> None:
+    """Most of it is encoded once and written again as it stands: never a stale part of it, whatever happens in between.
+
+    A model is sampled at looks only, a counter at every tick, and one of them fails at times.
+    """
+    host.meters = (host.meter, CounterMeter(host, "cpu-model", method="model"), CounterMeter(host, "package-1"))
+    reader = host.reader()
+    chance = random.Random(7)  # noqa: S311 - the same each time
+    stale = []
+    for step in range(400):
+        host.meters[2].is_failing = chance.random() < 0.2
+        host.move(chance.choice([1, 200, 1_000, 1_000, 4_000, 70_000]), step_ms=chance.choice([0] * 20 + [5_000, -300]))
+        if chance.random() < 0.1:
+            host.track(*chance.choice([[RUN], [], [RUN, "b" * 32]]))
+        if chance.random() < 0.1:
+            host.segments.append(create_segment(host.folder, f"other{step}"))
+            reader.write_to(host.segments[-1])
+        reader.tick(rung=chance.random() < 0.2)
+        written = read_checkpoint(host.folder)
+        draft = Draft().encoded(reader._watches, reader._attendance, reader._gpus.facts, reader._segment)
+        known = decode(b"{" + draft) | {"reached": reader._reached_ms, "windows_us": reader._windows_us, "open": True}
+        assert written is not None
+        stale += [(step, name) for name in known if written[name] != known[name]]
+        assert known["watches"] == [watch.to_json() for watch in reader._watches]
+    assert stale == []
 
 
 def test_a_damaged_checkpoint_costs_the_open_window_and_nothing_else(host: Host) -> None:

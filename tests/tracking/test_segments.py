@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors.segments import FORM, create_segment, decode_frames, encode_frame, encode_rest
+from joulebook_collectors.segments import FORM, create_segment, decode_frames, encode_frame
 
 FRAMES = [{"runs": [{"run": "a" * 32, "event": f"e{n}", "text": "ä\n\x00"}], "number": n} for n in range(8)]
 DATA = b"".join(map(encode_frame, FRAMES))
@@ -42,12 +42,6 @@ def test_garbage_in_a_segment_is_passed_over(garbage: bytes, place: int) -> None
     frames, _, _ = decode_frames(DATA[:place] + garbage + DATA[place:])
     assert all(frame in FRAMES for frame in frames)
     assert len(frames) >= len(FRAMES) - 2
-
-
-def test_a_frame_with_a_rest_is_one_frame() -> None:
-    """What was encoded before stands beside what was encoded now."""
-    (frame,), _, _ = decode_frames(encode_frame({"a": 1}, encode_rest({"b": [2], "c": None})))
-    assert frame == {"a": 1, "b": [2], "c": None}
 
 
 def test_a_short_write_is_cut_back_and_made_good_later(tmp_path: Path) -> None:
