@@ -6,7 +6,7 @@ what it has to be, to the millijoule; of every gap and every stretch of which no
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise, zip_longest
@@ -160,7 +160,7 @@ class Audit:
         turn_us = max((began for began, _ in sitting.turns if began is not None and began <= start_us), default=0)
         if turn_us <= end_us:
             return end_us
-        n = bisect_right(sitting.saves, turn_us)
+        n = bisect_left(sitting.saves, turn_us)  # not its own first one, which may come at the same instant
         return sitting.saves[n - 1] if n else 0
 
     # --- the books ---
@@ -386,7 +386,7 @@ class Counted:
         after = self._at.get(window.end_ms, [])
         end_us = after[-1] if after else self._asked.get(window.end_ms, 0)
         start_us = before[0] if before else min(self._asked.get(start_ms, end_us), end_us)
-        self._told.watched.append((start_us, end_us))
+        self._told.watched.append((min(self._asked.get(start_ms, start_us), end_us), end_us))
         if not self._is_caused(window, start_us, end_us):
             self._audit.complain(self._told, f"no cause for {window}, read at {before} and {after}")
 
