@@ -56,6 +56,21 @@ def test_a_restarted_host_is_no_clone(sqlite_keeper: Bookkeeper) -> None:
     assert "warning" not in machine
 
 
+def test_a_host_that_was_restarted_while_it_was_heard_is_no_clone(sqlite_keeper: Bookkeeper) -> None:
+    """What the first boot left is delivered after the second was heard of: it ends before that all the same."""
+    sqlite_keeper.now_ms = NOVEMBER + MINUTE
+    sqlite_keeper.tell(Story("m1", reader="r1", boot="boot-a", rank=1).batch())
+    sqlite_keeper.now_ms = NOVEMBER + HOUR
+    sqlite_keeper.tell(Story("m1", reader="r2", boot="boot-b").batch(complete_until_ms=NOVEMBER + 58 * MINUTE))
+    sqlite_keeper.now_ms = NOVEMBER + 3 * HOUR
+    sqlite_keeper.tell(Story("m1", reader="r3", boot="boot-b").batch(complete_until_ms=NOVEMBER + 3 * HOUR))
+    told = story("r1", "boot-a")
+    told.sequence = 1
+    sqlite_keeper.tell(told.batch(complete_until_ms=NOVEMBER + HOUR))
+    (machine,) = sqlite_keeper.ledger.hosts()["machines"]
+    assert "warning" not in machine
+
+
 def test_a_container_and_its_host_are_one_device_and_count_once(keeper: Bookkeeper) -> None:
     """They share no lock and no spool, but the kernel's boot id: one meter, whose time line is laid once; so are the uses of a run."""
     keeper.now_ms = NOVEMBER + 2 * HOUR
