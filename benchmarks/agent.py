@@ -28,8 +28,8 @@ from typing import Self
 
 from gpu_library import find_gpu_library
 
-from joulebook_collectors.folders import boot_folders
-from joulebook_collectors.segments import Segment, create_segment
+from joulebook_collectors.spool.folders import boot_folders
+from joulebook_collectors.spool.segments import Segment, create_segment
 from joulebook_ledger.settings import load_settings
 
 GPUS, CORES, PROCESSES, FIRST_JOB = 8, 64, 600, 2_000

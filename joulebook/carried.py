@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from joulebook.tables import Page, clean, sentence
-from joulebook_collectors.carried import Carried
+from joulebook_collectors.delivery.carried import Carried
 
 
 def body_of(carried: Carried, ledger: str, *, entries: int) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def is_sound(body: Mapping[str, Any]) -> bool:
 
 
 def _machine(settings: Settings) -> dict[str, Any]:
-    from joulebook_collectors.identity import host_of
+    from joulebook_collectors.host.identity import host_of
 
     host = host_of(settings.proc_root, settings.sysfs_root)
     return {
@@ -52,9 +52,9 @@ def _machine(settings: Settings) -> dict[str, Any]:
 
 
 def _meters(settings: Settings) -> list[dict[str, Any]]:
-    from joulebook_collectors.diagnosis import diagnose
-    from joulebook_collectors.identity import boot_id
-    from joulebook_collectors.meters import find_meters
+    from joulebook_collectors.host.identity import boot_id
+    from joulebook_collectors.meters.diagnosis import diagnose
+    from joulebook_collectors.meters.find import find_meters
 
     sysfs, proc = settings.sysfs_root, settings.proc_root
     found = find_meters(boot=boot_id(proc), sysfs_root=sysfs, proc_root=proc, tdp_cache=_look_up_tdp(settings))
@@ -66,9 +66,9 @@ def _look_up_tdp(settings: Settings) -> str:
 
     Tracked jobs read it there and never look it up themselves. Where it cannot be kept the model's default holds.
     """
-    from joulebook_collectors.identity import host_of
-    from joulebook_collectors.tdp import refresh_tdp_cache
-    from joulebook_collectors.watcher import TDP_CACHE
+    from joulebook_collectors.host.identity import host_of
+    from joulebook_collectors.meters.tdp import refresh_tdp_cache
+    from joulebook_collectors.reading.watcher import TDP_CACHE
 
     cache = Path(settings.home) / TDP_CACHE
     with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def _not_set(ledger: Ledger, settings: Settings, door: Door) -> dict[str, str]:
 
 
 def _spool(settings: Settings) -> dict[str, Any]:
-    from joulebook_collectors.spool import state_of
+    from joulebook_collectors.delivery.spools import state_of
 
     return dict(state_of(settings))
 

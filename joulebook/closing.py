@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from joulebook import figures
-from joulebook_collectors.guard import harmless, say
+from joulebook_collectors.host.guard import harmless, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from joulebook_collectors.folders import READER, read_frame
-from joulebook_collectors.spool import frames_about, read_snapshot
+from joulebook_collectors.delivery.spools import frames_about, read_snapshot
+from joulebook_collectors.spool.folders import READER, read_frame
 from joulebook_ledger.core.booking import target_of_day
 from joulebook_ledger.core.periods import hour_of
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
@@ -22,7 +22,7 @@ from joulebook_ledger.core.wire import from_wire
 from joulebook_ledger.footprints import Portion, Pricer, footprint
 
 if TYPE_CHECKING:
-    from joulebook_collectors.segments import Frame
+    from joulebook_collectors.spool.segments import Frame
     from joulebook_ledger.bodies import FootprintRow
     from joulebook_ledger.settings import Settings
 

@@ -5,8 +5,8 @@ Nothing here raises: what cannot be taken is said once on stderr, and what can b
 
 from __future__ import annotations
 
-from joulebook_collectors.guard import say_once
-from joulebook_collectors.identity import clean
+from joulebook_collectors.host.guard import say_once
+from joulebook_collectors.host.identity import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from joulebook.tracking import track
-from joulebook_collectors.guard import say_once
+from joulebook_collectors.host.guard import say_once
 
 if TYPE_CHECKING:
     from joulebook.run import Run

@@ -6,17 +6,17 @@ import os
 
 from joulebook.labels import labels_of, scope_of
 from joulebook.run import Run
-from joulebook_collectors.guard import harmless, say_once
-from joulebook_collectors.identity import clean
-from joulebook_collectors.joining import join
-from joulebook_collectors.sessions import session_of
+from joulebook_collectors.host.guard import harmless, say_once
+from joulebook_collectors.host.identity import clean
+from joulebook_collectors.tracking.joining import join
+from joulebook_collectors.tracking.sessions import session_of
 from joulebook_ledger.settings import load_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from joulebook_collectors.session import Session
+    from joulebook_collectors.tracking.session import Session
     from joulebook_ledger.settings import Settings
 
 _handles: dict[str, Run] = {}

@@ -41,7 +41,7 @@ def place_machine(given: Place, door: Door, *, yes: bool) -> Placed:
         BadInput: A figure or zone cannot be taken, or nobody is there to confirm.
         typer.Abort: The person said no.
     """
-    from joulebook_collectors.identity import host_name
+    from joulebook_collectors.host.identity import host_name
 
     given = replace(given, machine=given.machine or machine_of(door.settings))
     with door.ledger() as ledger:

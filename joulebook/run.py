@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.host.guard import harmless, say_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from joulebook.footprint import Footprint
-    from joulebook_collectors.session import OpenRun, Session
+    from joulebook_collectors.tracking.session import OpenRun, Session
     from joulebook_ledger.settings import Settings
 
 # Ends the ids of scores of a process that joined its run (`joulebook_ledger.scores`).
@@ -181,7 +181,7 @@ class Run:
             say_end(self)
 
     def _facts(self, exit_code: int | None) -> dict[str, int | str]:
-        from joulebook_collectors.peaks import peak_memory_bytes
+        from joulebook_collectors.host.peaks import peak_memory_bytes
 
         facts: dict[str, int | str] = {f"phase:{name}_ms": length for name, length in self._phases.items()}
         peak = peak_memory_bytes()

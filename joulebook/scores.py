@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from joulebook_collectors.guard import say_once
-from joulebook_collectors.identity import clean
+from joulebook_collectors.host.guard import say_once
+from joulebook_collectors.host.identity import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

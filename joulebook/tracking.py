@@ -11,7 +11,7 @@ import threading
 from contextvars import ContextVar
 
 from joulebook.run import FAILED, FINISHED, Run
-from joulebook_collectors.guard import harmless, say_once
+from joulebook_collectors.host.guard import harmless, say_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

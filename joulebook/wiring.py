@@ -57,7 +57,7 @@ def is_drop_box(settings: Settings) -> bool:
 
 def machine_of(settings: Settings) -> str:
     """Return the id of the machine that the settings are on."""
-    from joulebook_collectors.identity import machine_id
+    from joulebook_collectors.host.identity import machine_id
 
     return machine_id(settings.machine, proc_root=settings.proc_root, sysfs_root=settings.sysfs_root)
 
@@ -120,7 +120,7 @@ class Door:
 
     def entry(self) -> Entry:
         """Return a new act at the desk. Its author is the host: user names are not recorded."""
-        from joulebook_collectors.identity import host_name
+        from joulebook_collectors.host.identity import host_name
         from joulebook_ledger.desk import Entry
 
         return Entry(
@@ -161,8 +161,8 @@ class Door:
 
         Where the folder cannot be written nothing is lost: runs then end with figures that lack prices until they are booked.
         """
-        from joulebook_collectors.folders import SNAPSHOT, prepare
-        from joulebook_collectors.spool import read_snapshot, spool_folder
+        from joulebook_collectors.delivery.spools import read_snapshot, spool_folder
+        from joulebook_collectors.spool.folders import SNAPSHOT, prepare
 
         snapshot = ledger.snapshot(machine_of(self.settings))
         if read_snapshot(self.settings) == snapshot:
@@ -177,14 +177,14 @@ class Door:
 
     def fill_drop_box(self) -> None:
         """Leave in the drop-box what this host's spools hold."""
-        from joulebook_collectors.dropbox import DropBox, folder_of
-        from joulebook_collectors.recovery import recover_and_deliver
+        from joulebook_collectors.delivery.dropbox import DropBox, folder_of
+        from joulebook_collectors.delivery.recovery import recover_and_deliver
 
         recover_and_deliver(self.loaded, DropBox(folder_of(self.loaded.ledger)))
 
     def memory_of(self, name: str) -> str:
         """Return a file in which to remember something about this ledger; its folder is there."""
-        from joulebook_collectors.identity import digest
+        from joulebook_collectors.host.identity import digest
 
         home = Path(self.settings.home)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ class Door:
 
     def bring_up_to_date(self, ledger: Ledger) -> None:
         """Recover and deliver this host's spools, and book."""
-        from joulebook_collectors.recovery import recover_and_deliver
+        from joulebook_collectors.delivery.recovery import recover_and_deliver
 
         recover_and_deliver(self.loaded, ledger)
         ledger.book()

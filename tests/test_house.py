@@ -12,7 +12,7 @@ from helpers.source import CORE, ROOT, Source, project
 CORE_FILE = f"{CORE}booking.py"
 STORE_FILE = "ledger/joulebook_ledger/store/facts.py"
 CASE_FILE = "ledger/joulebook_ledger/book.py"
-METER_FILE = "collectors/joulebook_collectors/rapl.py"
+METER_FILE = "collectors/joulebook_collectors/meters/rapl.py"
 DOOR_FILE = "joulebook/tables.py"
 TEST_FILE = "tests/test_something.py"
 LONG_FUNCTION = "def f():\n" + "    g()\n" * 60

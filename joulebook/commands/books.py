@@ -44,8 +44,8 @@ def take_in(
         take_in_jobs(door_of(context), source, json=json)
         return
     from joulebook.carried import body_of, page
-    from joulebook_collectors.carried import take_in as take_carried
-    from joulebook_collectors.dropbox import folder_of
+    from joulebook_collectors.delivery.carried import take_in as take_carried
+    from joulebook_collectors.delivery.dropbox import folder_of
 
     refuse_unknown(kind, "kind", IMPORTS)
     path = str(Path(folder_of(source)).absolute())

@@ -98,7 +98,7 @@ def run(
     Loses nothing when it is ended by SIGTERM. What the command itself tracks joins the same run.
     """
     from joulebook.closing import say_command_end
-    from joulebook_collectors.supervise import run_command
+    from joulebook_collectors.tracking.supervise import run_command
 
     labels = labels_of(tag, model=model, version=version, task=task, stage=stage, project=project, team=team, name=name)
     door = door_of(context)

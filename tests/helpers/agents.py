@@ -19,14 +19,14 @@ from typing import Any
 import pytest
 from helpers.tracked import PATIENCE_SECONDS, Keeper, Place, end_group, wait_until
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
-from joulebook_collectors.clock import Clock
-from joulebook_collectors.dropbox import ingest_dropbox
-from joulebook_collectors.meter import CounterValue, MeterDescription, NoData
-from joulebook_collectors.meters import FoundMeters, time_meter
-from joulebook_collectors.reader import Reader
-from joulebook_collectors.segments import create_segment, decode_frames, decode_line, encode_frame, segment_names
+from joulebook_collectors.delivery.dropbox import ingest_dropbox
+from joulebook_collectors.host.clock import Clock
+from joulebook_collectors.meters.find import FoundMeters, time_meter
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription, NoData
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.spool.checkpoint import Checkpoint, read_checkpoint
+from joulebook_collectors.spool.segments import create_segment, decode_frames, decode_line, encode_frame, segment_names
 
 NOBODY, SOMEBODY = 65_534, 65_533
 needs_root = pytest.mark.skipif(
@@ -36,7 +36,7 @@ needs_root = pytest.mark.skipif(
 BECOME = """
 import os, sys, threading, time, _socket
 import joulebook, joulebook.footprint
-import joulebook_collectors.link, joulebook_collectors.reader, joulebook_collectors.uploader, joulebook_collectors.peaks
+import joulebook_collectors.reading.link, joulebook_collectors.reading.reader, joulebook_collectors.delivery.uploader, joulebook_collectors.host.peaks
 user = int(os.environ["TEST_USER"])
 if user:
     os.setgid(user)

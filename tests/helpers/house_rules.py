@@ -51,15 +51,15 @@ PURE_MODULES = {
 # Where floats may be worked with inside core: scores, shares and ratios are no amounts.
 FLOAT_FILES = {f"{CORE}events.py", f"{CORE}quality.py", f"{CORE}frontier.py"}
 # Where the wall clock is read; everything else takes `now` as an argument.
-CLOCKS: set[str] = {f"{COLLECTORS}clock.py", f"{LEDGER}local.py", "joulebook/wiring.py"}
+CLOCKS: set[str] = {f"{COLLECTORS}host/clock.py", f"{LEDGER}local.py", "joulebook/wiring.py"}
 # Where a broad except stands, how often, and why.
 BROAD_EXCEPTS: dict[str, tuple[int, str]] = {
     "api/joulebook_api/problems.py": (1, "the last handler: what no other one took is logged and answered with 500"),
-    f"{COLLECTORS}guard.py": (
+    f"{COLLECTORS}host/guard.py": (
         1,
         "measuring never raises into the job: what goes wrong is said once, and the job goes on",
     ),
-    f"{COLLECTORS}nvml_library.py": (
+    f"{COLLECTORS}meters/nvml_library.py": (
         1,
         "a driver's library may raise anything; it becomes a reason, and the job goes on",
     ),
@@ -126,7 +126,9 @@ def packages_are_where_they_belong(source: Source) -> Iterator[str]:
         yield "with this file the alembic command no longer finds its own package: remove it"
     if source.path.startswith("tests/") and source.path.endswith("__init__.py"):
         yield "tests are imported with importlib and are no package: remove it"
-    is_quiet = source.path in {f"{LEDGER}__init__.py", f"{COLLECTORS}__init__.py"}
+    is_quiet = source.path == f"{LEDGER}__init__.py" or (
+        source.path.startswith(COLLECTORS) and source.path.endswith("__init__.py")
+    )
     if is_quiet and any(not _is_docstring(node) for node in source.tree.body):
         yield "holds its docstring and nothing else: whatever is imported here is loaded into every measured process"
 
@@ -159,8 +161,8 @@ def imports_are_allowed(source: Source) -> Iterator[str]:
         top = name.split(".")[0]
         if source.is_core and top not in PURE_MODULES and top not in ROOMS:
             yield f"{line}: core does not import {top}: standard library only, and of it only what computes"
-        if top == "pynvml" and source.is_product and source.path != f"{COLLECTORS}nvml_library.py":
-            yield f"{line}: pynvml is imported in {COLLECTORS}nvml_library.py only, where its library was found first"
+        if top == "pynvml" and source.is_product and source.path != f"{COLLECTORS}meters/nvml_library.py":
+            yield f"{line}: pynvml is imported in {COLLECTORS}meters/nvml_library.py only, where its library was found first"
         if name.startswith("."):
             yield f"{line}: a relative import hides the room, write the full name"
         allowed = next((names for place, names in ALLOWED_ROOMS.items() if source.path.startswith(place)), tuple(ROOMS))

@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from joulebook_collectors.folders import boot_folders
-from joulebook_collectors.recovery import recover_and_deliver
+from joulebook_collectors.delivery.recovery import recover_and_deliver
+from joulebook_collectors.spool.folders import boot_folders
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.facts import Fact, content_text
 from joulebook_ledger.core.periods import hour_of

@@ -9,7 +9,7 @@ import pytest
 from books import MINUTE, NOVEMBER
 
 from joulebook import past_jobs
-from joulebook_collectors.presence import _run_of
+from joulebook_collectors.presence.unannounced import _run_of
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput

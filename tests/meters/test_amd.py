@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from helpers.machines import Machine
 
-from joulebook_collectors.amd import STILL_READS, AmdGpuMeter, find_amd_gpus
-from joulebook_collectors.diagnosis import diagnose
-from joulebook_collectors.meter import Absent, CounterValue, DeviceProcesses, Holder, NoData, PowerValue
-from joulebook_collectors.meters import find_meters
+from joulebook_collectors.meters.amd import STILL_READS, AmdGpuMeter, find_amd_gpus
+from joulebook_collectors.meters.diagnosis import diagnose
+from joulebook_collectors.meters.find import find_meters
+from joulebook_collectors.meters.meter import Absent, CounterValue, DeviceProcesses, Holder, NoData, PowerValue
 
 NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED, UNKNOWN = 2, 10, 34, 4711
 

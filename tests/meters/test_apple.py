@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from joulebook_collectors.apple import find_apple
-from joulebook_collectors.meter import Absent, CounterValue, DeviceProcesses, NoData
+from joulebook_collectors.meters.apple import find_apple
+from joulebook_collectors.meters.meter import Absent, CounterValue, DeviceProcesses, NoData
 
 
 class Metrics:

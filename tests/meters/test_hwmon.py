@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from helpers.machines import Machine, as_nobody
 
-from joulebook_collectors.hwmon import EnergyCounter, Rails, find_hwmon
-from joulebook_collectors.meter import Absent, CounterValue, DeviceProcesses, NoData, PowerValue
+from joulebook_collectors.meters.hwmon import EnergyCounter, Rails, find_hwmon
+from joulebook_collectors.meters.meter import Absent, CounterValue, DeviceProcesses, NoData, PowerValue
 
 Recorded = Callable[[str], Machine]
 HWMON = "sys/class/hwmon"

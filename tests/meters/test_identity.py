@@ -10,8 +10,8 @@ from helpers.machines import Machine, as_nobody
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors import identity
-from joulebook_collectors.identity import Host
+from joulebook_collectors.host import identity
+from joulebook_collectors.host.identity import Host
 
 Recorded = Callable[[str], Machine]
 

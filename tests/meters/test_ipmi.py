@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers.bmc import ipmitool
 
-from joulebook_collectors.ipmi import IpmiSource, dcmi_power, sensor_power
-from joulebook_collectors.meter import NoData, PowerValue
+from joulebook_collectors.meters.ipmi import IpmiSource, dcmi_power, sensor_power
+from joulebook_collectors.meters.meter import NoData, PowerValue
 
 DCMI = """
     Instantaneous power reading:                   220 Watts

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from helpers.machines import RECORDED, Machine
 
-from joulebook_collectors.diagnosis import diagnose
-from joulebook_collectors.meter import CounterValue, NoData, PowerValue
-from joulebook_collectors.meters import FoundMeters, find_meters
+from joulebook_collectors.meters.diagnosis import diagnose
+from joulebook_collectors.meters.find import FoundMeters, find_meters
+from joulebook_collectors.meters.meter import CounterValue, NoData, PowerValue
 
 Recorded = Callable[[str], Machine]
 SPOILT = [b"", b"\n", b"text\n", b"-5000\n", b"9" * 300, b"\xff\xfe\0", b"1.5\n", None]

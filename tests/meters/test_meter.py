@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from joulebook_collectors.meter import CounterValue, NoData
-from joulebook_collectors.processes import HostMemory, HostTime
+from joulebook_collectors.host.processes import HostMemory, HostTime
+from joulebook_collectors.meters.meter import CounterValue, NoData
 
 
 def test_records_are_equal_by_kind_and_content() -> None:

@@ -12,11 +12,11 @@ from helpers import fake_nvml
 from helpers.fake_nvml import FakeGpu, FakeNvml
 from helpers.machines import POWERCAP, Machine, as_nobody
 
-from joulebook_collectors.diagnosis import RAPL_REMEDY, Finding, diagnose
-from joulebook_collectors.meter import Absent, CounterValue, NoData
-from joulebook_collectors.meters import FoundMeters, find_meters
-from joulebook_collectors.node_source import configured_node
-from joulebook_collectors.remedies import INTEL_REMEDY, words_of
+from joulebook_collectors.meters.diagnosis import RAPL_REMEDY, Finding, diagnose
+from joulebook_collectors.meters.find import FoundMeters, find_meters
+from joulebook_collectors.meters.meter import Absent, CounterValue, NoData
+from joulebook_collectors.meters.node_source import configured_node
+from joulebook_collectors.meters.remedies import INTEL_REMEDY, words_of
 from joulebook_ledger.core.records import Meter as MeterRecord
 
 Recorded = Callable[[str], Machine]
@@ -241,18 +241,18 @@ HEAVY = [
     "uuid",
 ]
 LIGHT = [
-    "hwmon",
-    "identity",
-    "meter",
-    "meters",
-    "modelled",
-    "nvml",
-    "nvml_library",
-    "portable",
-    "processes",
-    "rapl",
-    "sysfs",
-    "visibility",
+    "meters.hwmon",
+    "host.identity",
+    "meters.meter",
+    "meters.find",
+    "meters.modelled",
+    "meters.nvml",
+    "meters.nvml_library",
+    "host.portable",
+    "host.processes",
+    "meters.rapl",
+    "meters.sysfs",
+    "meters.visibility",
 ]
 
 
@@ -263,10 +263,11 @@ def test_measuring_loads_nothing_heavy(machine: Recorded, tmp_path: Path) -> Non
     program.write_text(
         "import sys\n"
         f"import {', '.join(f'joulebook_collectors.{name}' for name in LIGHT)}\n"
-        "from joulebook_collectors import identity, meters, processes\n"
+        "from joulebook_collectors.host import identity, processes\n"
+        "from joulebook_collectors.meters import find\n"
         f"roots = dict(sysfs_root={server.sysfs_root!r}, proc_root={server.proc_root!r})\n"
         "identity.machine_id(**roots)\n"
-        f"found = meters.find_meters(boot=identity.boot_id(), root={server.root!r}, **roots)\n"
+        f"found = find.find_meters(boot=identity.boot_id(), root={server.root!r}, **roots)\n"
         "[meter.read() for meter in found.meters]\n"
         "processes.processes_below([1])\n"
         "print(len(found.meters), *sys.modules)\n"

@@ -10,10 +10,10 @@ from helpers.machines import Machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors import tdp
-from joulebook_collectors.identity import Host, host_of
-from joulebook_collectors.meter import CounterValue, NoData
-from joulebook_collectors.modelled import ModelledMemory, ModelledProcessor, monotonic_ms, tdp_of
+from joulebook_collectors.host.identity import Host, host_of
+from joulebook_collectors.meters import tdp
+from joulebook_collectors.meters.meter import CounterValue, NoData
+from joulebook_collectors.meters.modelled import ModelledMemory, ModelledProcessor, monotonic_ms, tdp_of
 
 Recorded = Callable[[str], Machine]
 TABLE = "Name,TDP\nIntel Xeon Gold 6148,150\nAMD EPYC 7763,280.0\nAMD EPYC 1,50\nAMD EPYC 1,60\nNonsense,\nFree,0\n"

@@ -13,11 +13,11 @@ from helpers.machines import Machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors.meter import CounterValue, MeterDescription, NoData, PowerValue
-from joulebook_collectors.node_power import AcpiSource, NodeRestMeter
-from joulebook_collectors.node_source import configured_node
-from joulebook_collectors.span import Span
-from joulebook_collectors.windows import Watch
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription, NoData, PowerValue
+from joulebook_collectors.meters.node_power import AcpiSource, NodeRestMeter
+from joulebook_collectors.meters.node_source import configured_node
+from joulebook_collectors.presence.span import Span
+from joulebook_collectors.reading.windows import Watch
 from joulebook_ledger.core.metering import COUNTER_RESET, Baseline, Measured, Missing, read_counter
 from joulebook_ledger.core.refusals import BadInput
 

@@ -13,10 +13,10 @@ from helpers import fake_nvml
 from helpers.fake_nvml import FakeGpu, FakeNvml
 from helpers.machines import Machine
 
-from joulebook_collectors.meter import Absent, CounterValue, DeviceProcesses, Holder, NoData, PowerValue
-from joulebook_collectors.nvml import GpuMeter, find_gpus
-from joulebook_collectors.nvml_library import why_no_driver
-from joulebook_collectors.span import FINE
+from joulebook_collectors.meters.meter import Absent, CounterValue, DeviceProcesses, Holder, NoData, PowerValue
+from joulebook_collectors.meters.nvml import GpuMeter, find_gpus
+from joulebook_collectors.meters.nvml_library import why_no_driver
+from joulebook_ledger.core.attribution import FINE
 
 ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
 POWER = "nvmlDeviceGetPowerUsage"

@@ -13,8 +13,8 @@ from helpers.machines import Machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors import portable, processes
-from joulebook_collectors.processes import HostMemory, HostTime, ProcessState
+from joulebook_collectors.host import portable, processes
+from joulebook_collectors.host.processes import HostMemory, HostTime, ProcessState
 
 Recorded = Callable[[str], Machine]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from helpers.machines import POWERCAP, Machine, as_nobody
 
-from joulebook_collectors.meter import Absent, CounterValue, NoData
-from joulebook_collectors.rapl import RaplMeter, find_rapl
+from joulebook_collectors.meters.meter import Absent, CounterValue, NoData
+from joulebook_collectors.meters.rapl import RaplMeter, find_rapl
 
 Recorded = Callable[[str], Machine]
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "counters_and_sampling.json"

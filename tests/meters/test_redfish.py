@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from helpers.bmc import PASSWORD, USER, Bmc, serving
 
-from joulebook_collectors.meter import NoData, PowerValue
-from joulebook_collectors.redfish import RedfishSource, read_credentials
+from joulebook_collectors.meters.meter import NoData, PowerValue
+from joulebook_collectors.meters.redfish import RedfishSource, read_credentials
 from joulebook_ledger.core.refusals import BadInput
 
 CONTROL = {"PowerControl": [{"Name": "Server Power Control", "PowerConsumedWatts": 344}, {"PowerConsumedWatts": 90}]}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from helpers.fake_nvml import FakeGpu, FakeNvml
 
-from joulebook_collectors.nvml import find_gpus
-from joulebook_collectors.visibility import named_devices
+from joulebook_collectors.meters.nvml import find_gpus
+from joulebook_collectors.meters.visibility import named_devices
 
 A, B, C = "GPU-aaaa1111-0", "GPU-aaaa2222-0", "GPU-bbbb0000-0"
 EVERY = frozenset({A, B, C})

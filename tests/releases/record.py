@@ -35,8 +35,8 @@ with joulebook.track(model=sys.argv[1], task="recorded", team="vision") as run:
 """
 BOOK = """
 import sys, contextlib
-from joulebook_collectors.recovery import recover_and_deliver
-from joulebook_collectors.dropbox import ingest_dropbox
+from joulebook_collectors.delivery.recovery import recover_and_deliver
+from joulebook_collectors.delivery.dropbox import ingest_dropbox
 from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.settings import load_settings
 with contextlib.closing(LocalLedger(sys.argv[1])) as ledger:

@@ -16,7 +16,7 @@ from auditor import Auditor
 from helpers.pure_book import PureBook
 from simulation.shares import compared
 
-from joulebook_collectors.meter import DEVICE_LOST, READ_FAILED
+from joulebook_collectors.meters.meter import DEVICE_LOST, READ_FAILED
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.core.metering import COUNTER_RESET, IMPLAUSIBLE_JUMP, RANGE_EXCEEDED, SAMPLES_TOO_FAR_APART
 from joulebook_ledger.core.records import Use, Window

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from joulebook_collectors.meter import (
+from joulebook_collectors.meters.meter import (
     DEVICE_LOST,
     READ_FAILED,
     CounterValue,

@@ -6,13 +6,13 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from joulebook_collectors.checkpoint import Checkpoint
-from joulebook_collectors.segments import Segment, create_segment
+from joulebook_collectors.spool.checkpoint import Checkpoint
+from joulebook_collectors.spool.segments import Segment, create_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from joulebook_collectors.segments import Frame
+    from joulebook_collectors.spool.segments import Frame
 
 
 class Killed(BaseException):

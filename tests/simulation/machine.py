@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from joulebook_collectors.processes import HOST_PID_NAMESPACE
+from joulebook_collectors.host.processes import HOST_PID_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,18 +10,18 @@ from simulation.devices import Read, SimGpu, SimMeter
 from simulation.disk import Disk, Killed, SimCheckpoint, SimSegment
 from simulation.machine import ProcTree, Work
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.checkpoint import read_checkpoint
-from joulebook_collectors.clock import Clock
-from joulebook_collectors.endings import ENDED, STARTED, move_to_done
-from joulebook_collectors.folders import READER, prepare_boot_folder, write_once
-from joulebook_collectors.handover import clock_after
-from joulebook_collectors.lock import open_once
-from joulebook_collectors.meters import FoundMeters, time_meter
-from joulebook_collectors.reader import Reader
-from joulebook_collectors.recovery import recover_and_deliver
-from joulebook_collectors.watcher import LOCK
-from joulebook_collectors.windows import meter_key
+from joulebook_collectors.delivery.recovery import recover_and_deliver
+from joulebook_collectors.host.clock import Clock
+from joulebook_collectors.host.lock import open_once
+from joulebook_collectors.meters.find import FoundMeters, time_meter
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.reading.handover import clock_after
+from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.reading.watcher import LOCK
+from joulebook_collectors.reading.windows import meter_key
+from joulebook_collectors.spool.checkpoint import read_checkpoint
+from joulebook_collectors.spool.endings import ENDED, STARTED, move_to_done
+from joulebook_collectors.spool.folders import READER, prepare_boot_folder, write_once
 from joulebook_ledger.core.refusals import JoulebookError
 from joulebook_ledger.settings import Settings
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from simulation.devices import Device
     from simulation.machine import Host
 
-    from joulebook_collectors.delivery import Door
+    from joulebook_collectors.delivery.deliver import Door
 
 MINUTE_MS, SNAP_MS = 60_000, 20
 

@@ -11,7 +11,7 @@ from simulation.audit import Audit
 from simulation.fleet import Fleet
 from simulation.post import PlainBooks, Post, broken_promises
 
-from joulebook_collectors import lock
+from joulebook_collectors.host import lock
 from joulebook_ledger.core.facts import Fact
 from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.wire import Batch

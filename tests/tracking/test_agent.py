@@ -16,7 +16,7 @@ import pytest
 from helpers.agents import BECOME, NOBODY, SOMEBODY, AgentPlace, agent_place, needs_root
 from helpers.tracked import PATIENCE_SECONDS, Keeper, Place, kill, ready, wait_until
 
-from joulebook_collectors.dropbox import ingest_dropbox
+from joulebook_collectors.delivery.dropbox import ingest_dropbox
 
 pytestmark = [
     pytest.mark.processes,
@@ -247,7 +247,7 @@ def test_the_agent_loads_no_library_of_commands_and_stays_small(place: AgentPlac
     """Neither typer, pydantic nor SQLAlchemy, also where it delivers over HTTP; at most 50 MB at its peak."""
     program = """
     import sys
-    from joulebook_collectors.agent import main
+    from joulebook_collectors.agent.daemon import main
     code = main(["--once"])
     heavy = {"typer", "click", "pydantic", "sqlalchemy", "sqlmodel", "alembic", "fastapi", "rich", "numpy", "psutil", "asyncio", "sqlite3"}
     peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from helpers.source import ROOT
 
-from joulebook_collectors.agent_metrics import Metrics
-from joulebook_collectors.agent_settings import OWN, SHARED, load_agent_settings
+from joulebook_collectors.agent.metrics import Metrics
+from joulebook_collectors.agent.settings import OWN, SHARED, load_agent_settings
 
 DEPLOY = ROOT / "deploy"
 PAGE = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ import pytest
 from helpers.agents import BECOME, AgentPlace, Caller, agent_place
 from helpers.tracked import wait_until
 
-from joulebook_collectors.agent_words import LONGEST_LINE
-from joulebook_collectors.segments import encode_frame
+from joulebook_collectors.reading.link_words import LONGEST_LINE
+from joulebook_collectors.spool.segments import encode_frame
 
 pytestmark = [
     pytest.mark.processes,

@@ -12,9 +12,9 @@ import pytest
 from helpers.agents import BECOME, AgentPlace, agent_place
 from helpers.tracked import PATIENCE_SECONDS, wait_until
 
-from joulebook_collectors.agent_log import Log
-from joulebook_collectors.agent_metrics import Metrics, Pulse
-from joulebook_collectors.meter import MeterDescription
+from joulebook_collectors.agent.log import Log
+from joulebook_collectors.agent.metrics import Metrics, Pulse
+from joulebook_collectors.meters.meter import MeterDescription
 
 GPU = MeterDescription(device="GPU-1", domain="gpu", component="gpu", max_power_mw=1, label="", method="counter")
 OTHER = MeterDescription(device="GPU-2", domain="gpu", component="gpu", max_power_mw=1, label="", method="counter")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from helpers.agents import WATTS, AgentHost
 
-from joulebook_collectors.recovery import recover
-from joulebook_collectors.segments import create_segment
+from joulebook_collectors.delivery.recovery import recover
+from joulebook_collectors.spool.segments import create_segment
 
 SECOND_MS = 1_000
 

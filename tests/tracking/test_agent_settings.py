@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from joulebook_collectors.agent_settings import load_agent_settings
+from joulebook_collectors.agent.settings import load_agent_settings
 from joulebook_ledger.core.refusals import BadInput
 
 

@@ -15,9 +15,9 @@ import pytest
 from helpers.agents import BECOME, AgentPlace, agent_place, needs_root
 from helpers.tracked import wait_until
 
-from joulebook_collectors.agent_devices import fingerprint
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.span import Span
+from joulebook_collectors.agent.devices import fingerprint
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.presence.span import Span
 from joulebook_ledger.core.records import Meter, Use, Window
 
 pytestmark = [

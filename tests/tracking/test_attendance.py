@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from helpers.machines import Machine
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.endings import move_to_done
-from joulebook_collectors.segments import Segment, create_segment
-from joulebook_collectors.span import Span
-from joulebook_collectors.tracked import Tracked, Work
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.presence.span import Span
+from joulebook_collectors.presence.tracked import Tracked, Work
+from joulebook_collectors.spool.endings import move_to_done
+from joulebook_collectors.spool.segments import Segment, create_segment
 
 OUTER, INNER = "a" * 32, "b" * 32
 

@@ -14,8 +14,8 @@ import pytest
 from helpers.source import ROOT
 from helpers.tracked import Keeper, Place
 
-from joulebook_collectors.carried import Carried, take_in
-from joulebook_collectors.dropbox import DAMAGED_AFTER_MS, DropBox
+from joulebook_collectors.delivery.carried import Carried, take_in
+from joulebook_collectors.delivery.dropbox import DAMAGED_AFTER_MS, DropBox
 from joulebook_ledger.core.records import Window
 from joulebook_ledger.core.refusals import BadInput
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.machines import Machine
 
-from joulebook_collectors.cgroups import (
+from joulebook_collectors.host.cgroups import (
     Place,
     cpu_us,
     groups_in,

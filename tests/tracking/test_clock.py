@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors.clock import STEP_MS, Clock
+from joulebook_collectors.host.clock import STEP_MS, Clock
 
 
 class Hands:

@@ -10,7 +10,7 @@ import pytest
 from helpers.machines import Machine, lay_out
 from helpers.tracked import Place, end_group, kill, reader_pid, ready, wait_until
 
-from joulebook_collectors.checkpoint import read_checkpoint
+from joulebook_collectors.spool.checkpoint import read_checkpoint
 from joulebook_ledger.core.records import Meter, Window
 
 pytestmark = pytest.mark.processes

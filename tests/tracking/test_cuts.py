@@ -17,18 +17,18 @@ from typing import Any
 import pytest
 from helpers.tracked import Keeper
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.checkpoint import NOTES, Checkpoint, read_checkpoint
-from joulebook_collectors.clock import Clock
-from joulebook_collectors.delivery import ASIDE, RETRY, Delivery, deliver_spool, reader_of
-from joulebook_collectors.endings import move_to_done
-from joulebook_collectors.folders import READER, write_once
-from joulebook_collectors.lock import LockedFile, forget, open_once
-from joulebook_collectors.meter import CounterValue, MeterDescription
-from joulebook_collectors.meters import FoundMeters, time_meter
-from joulebook_collectors.reader import Reader
-from joulebook_collectors.recovery import recover
-from joulebook_collectors.segments import Segment, create_segment, decode_frames
+from joulebook_collectors.delivery.deliver import ASIDE, RETRY, Delivery, deliver_spool, reader_of
+from joulebook_collectors.delivery.recovery import recover
+from joulebook_collectors.host.clock import Clock
+from joulebook_collectors.host.lock import LockedFile, forget, open_once
+from joulebook_collectors.meters.find import FoundMeters, time_meter
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.spool.checkpoint import NOTES, Checkpoint, read_checkpoint
+from joulebook_collectors.spool.endings import move_to_done
+from joulebook_collectors.spool.folders import READER, write_once
+from joulebook_collectors.spool.segments import Segment, create_segment, decode_frames
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.core.records import Window
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch

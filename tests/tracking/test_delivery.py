@@ -9,14 +9,14 @@ import pytest
 from helpers.fake_ledger import FakeLedger
 from helpers.tracked import Keeper, Place
 
-from joulebook_collectors import delivery
-from joulebook_collectors.delivery import deliver_spool, stand_of
-from joulebook_collectors.dropbox import DropBox, file_name, ingest_dropbox
-from joulebook_collectors.endings import move_to_done
-from joulebook_collectors.folders import READER, write_once
-from joulebook_collectors.lock import open_once
-from joulebook_collectors.segments import Segment, create_segment
-from joulebook_collectors.spool import state_of
+from joulebook_collectors.delivery import deliver as delivery
+from joulebook_collectors.delivery.deliver import deliver_spool, stand_of
+from joulebook_collectors.delivery.dropbox import DropBox, file_name, ingest_dropbox
+from joulebook_collectors.delivery.spools import state_of
+from joulebook_collectors.host.lock import open_once
+from joulebook_collectors.spool.endings import move_to_done
+from joulebook_collectors.spool.folders import READER, write_once
+from joulebook_collectors.spool.segments import Segment, create_segment
 from joulebook_ledger.core.events import Score
 from joulebook_ledger.core.refusals import Malformed, Unavailable
 

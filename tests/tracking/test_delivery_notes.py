@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from helpers.tracked import Keeper
 
-from joulebook_collectors.checkpoint import Checkpoint
-from joulebook_collectors.delivery import ASIDE, MOST_ITEMS, RETRY, deliver_spool, stand_of
-from joulebook_collectors.endings import move_to_done
-from joulebook_collectors.folders import READER, write_once
-from joulebook_collectors.lines import MOST_BYTES, append_whole
-from joulebook_collectors.segments import create_segment, decode_frames, encode_frame
+from joulebook_collectors.delivery.deliver import ASIDE, MOST_ITEMS, RETRY, deliver_spool, stand_of
+from joulebook_collectors.spool.checkpoint import Checkpoint
+from joulebook_collectors.spool.endings import move_to_done
+from joulebook_collectors.spool.folders import READER, write_once
+from joulebook_collectors.spool.lines import MOST_BYTES, append_whole
+from joulebook_collectors.spool.segments import create_segment, decode_frames, encode_frame
 
 NOW_MS = 1_800_000_000_000
 
@@ -103,7 +103,7 @@ def test_what_a_full_disk_refuses_is_not_struck_off(tmp_path: Path) -> None:
     """The file is as it was, and the batch is sent again."""
     program = """
 import resource, signal, sys
-from joulebook_collectors.lines import append_whole
+from joulebook_collectors.spool.lines import append_whole
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 append_whole(sys.argv[1], b"first\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (9, resource.RLIM_INFINITY))

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.checkpoint import NOTES, Checkpoint, read_checkpoint
-from joulebook_collectors.clock import Clock
-from joulebook_collectors.endings import finish
-from joulebook_collectors.gpus import GpuLookout
-from joulebook_collectors.handover import clock_after, close_checkpoint
-from joulebook_collectors.meter import CounterValue, MeterDescription, NoData
-from joulebook_collectors.meters import FoundMeters, time_meter
-from joulebook_collectors.reader import Reader
-from joulebook_collectors.recovery import recover
-from joulebook_collectors.segments import Segment, create_segment, decode_frames, encode_frame, segment_names
-from joulebook_collectors.session import Session
-from joulebook_collectors.span import Span
-from joulebook_collectors.standing import complete_until
-from joulebook_collectors.windows import Watch
+from joulebook_collectors.delivery.recovery import recover
+from joulebook_collectors.host.clock import Clock
+from joulebook_collectors.meters.find import FoundMeters, time_meter
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription, NoData
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.presence.gpus import GpuLookout
+from joulebook_collectors.presence.span import Span
+from joulebook_collectors.reading.handover import clock_after, close_checkpoint
+from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.reading.windows import Watch
+from joulebook_collectors.spool.checkpoint import NOTES, Checkpoint, read_checkpoint
+from joulebook_collectors.spool.endings import finish
+from joulebook_collectors.spool.segments import Segment, create_segment, decode_frames, encode_frame, segment_names
+from joulebook_collectors.spool.standing import complete_until
+from joulebook_collectors.tracking.session import Session
 from joulebook_ledger.settings import Settings
 
 RUN = "a" * 32

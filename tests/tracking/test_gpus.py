@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.gpus import GpuLookout
-from joulebook_collectors.meter import DeviceProcesses, Holder, MeterDescription
-from joulebook_collectors.processes import sees_host_pids
-from joulebook_collectors.span import Span
-from joulebook_collectors.tracked import Tracked, Work
+from joulebook_collectors.host.processes import sees_host_pids
+from joulebook_collectors.meters.meter import DeviceProcesses, Holder, MeterDescription
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.presence.gpus import GpuLookout
+from joulebook_collectors.presence.span import Span
+from joulebook_collectors.presence.tracked import Tracked, Work
 
 RUN, OTHER = "a" * 32, "b" * 32
 

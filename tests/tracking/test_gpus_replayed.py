@@ -14,7 +14,7 @@ import pytest
 from helpers.replay import Device, Replay, compiled
 from helpers.tracked import Keeper, Place, end_group, ready, wait_until
 
-from joulebook_collectors.segments import decode_frames, segment_names
+from joulebook_collectors.spool.segments import decode_frames, segment_names
 from joulebook_ledger.core.records import Use, Window
 
 pytestmark = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.tracked import Place
 
-from joulebook_collectors.guard import harmless
+from joulebook_collectors.host.guard import harmless
 
 
 @harmless("fallback")
@@ -24,7 +24,7 @@ def broken(error: BaseException) -> str:
 def test_a_fault_of_ours_is_said_once_and_the_fallback_returned(error: str) -> None:
     """In one line; the second time in none."""
     program = f"""
-from joulebook_collectors.guard import harmless
+from joulebook_collectors.host.guard import harmless
 @harmless("fallback")
 def broken(): raise {error}
 print(broken(), broken())
@@ -43,7 +43,7 @@ def test_what_is_the_users_passes(error: type[BaseException]) -> None:
 
 def test_nobody_is_told_more_than_a_few_things() -> None:
     """A loop that logs nonsense does not fill a terminal, or memory; a closed stderr is no trouble."""
-    program = "from joulebook_collectors.guard import say_once\nfor n in range(1_000): say_once(str(n))"
+    program = "from joulebook_collectors.host.guard import say_once\nfor n in range(1_000): say_once(str(n))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert len(done.stderr.splitlines()) == 30
     closed = f"import os\nos.close(2)\n{program}"
@@ -54,7 +54,7 @@ def test_nobody_is_told_more_than_a_few_things() -> None:
 def test_a_broken_installation_does_not_harm_the_job(tmp_path: Path) -> None:
     """A module of ours that cannot be used: the job runs as it would without us."""
     program = """
-    import joulebook, joulebook_collectors.session as session
+    import joulebook, joulebook_collectors.tracking.session as session
     del session.Watcher
     with joulebook.track(model="m") as run:
         run.log(accuracy=1)

@@ -22,10 +22,10 @@ import pytest
 from helpers.hostile import MOODS, hostile
 from helpers.running import Service
 
-from joulebook_collectors.delivery import ASIDE, deliver_spool, stand_of
-from joulebook_collectors.endings import move_to_done
-from joulebook_collectors.folders import READER, write_once
-from joulebook_collectors.segments import Segment, create_segment, decode_frames
+from joulebook_collectors.delivery.deliver import ASIDE, deliver_spool, stand_of
+from joulebook_collectors.spool.endings import move_to_done
+from joulebook_collectors.spool.folders import READER, write_once
+from joulebook_collectors.spool.segments import Segment, create_segment, decode_frames
 from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.records import meter_id
 from joulebook_ledger.core.refusals import Unavailable
@@ -50,7 +50,7 @@ MOST_ATTEMPTS = 2_000
 # Forks a child that delivers the spool and ends, says its pid, waits for a word, and then says how it ended.
 DELIVERER = """
 import os, sys
-from joulebook_collectors.delivery import deliver_spool
+from joulebook_collectors.delivery.deliver import deliver_spool
 from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.refusals import Unavailable
 import httpx2, tenacity, ssl, joulebook_ledger.answers

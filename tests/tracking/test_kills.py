@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.tracked import Keeper, Place, end_group, kill, reader_pid, ready, wait_until
 
-from joulebook_collectors.checkpoint import read_checkpoint
+from joulebook_collectors.spool.checkpoint import read_checkpoint
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.records import Window
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from joulebook_collectors.launchers import Identity, identify, is_run_id, random_run_id
+from joulebook_collectors.presence.launchers import Identity, identify, is_run_id, random_run_id
 
 LABELS = {"model": "resnet", "version": "1", "stage": "training"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "job-7", "RANK": "0", "MASTER_ADDR": "node0", "MASTER_PORT": "29500"}

@@ -32,7 +32,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_a_whole_run_loads_nothing_heavy(loaded: set[str]) -> None:
     """It writes a spool; neither a database nor a client, nor the records of the books are in reach."""
     assert loaded & HEAVY == set()
-    assert "joulebook_collectors.session" in loaded
+    assert "joulebook_collectors.tracking.session" in loaded
 
 
 @pytest.mark.parametrize("ledger", ["http://127.0.0.1:9", "file:///nowhere"])

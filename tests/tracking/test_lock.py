@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from joulebook_collectors.lock import adopt, forget, is_held, open_once, read_file
+from joulebook_collectors.host.lock import adopt, forget, is_held, open_once, read_file
 
 HOLD = """
 import os, sys, time
-from joulebook_collectors.lock import open_once
+from joulebook_collectors.host.lock import open_once
 lock = open_once(sys.argv[1])
 print(lock.try_take(), flush=True)
 if len(sys.argv) > 2 and os.fork() == 0:
@@ -86,7 +86,7 @@ def test_reading_a_file_that_we_lock_does_not_drop_the_lock(tmp_path: Path) -> N
     file = adopt(os.open(path, os.O_RDWR))
     assert file.try_take()
     assert (read_file(str(path)), read_file(str(path), 2), is_held(str(path))) == (b"hello", b"llo", True)
-    probe = f"from joulebook_collectors.lock import is_held; print(is_held({str(path)!r}))"
+    probe = f"from joulebook_collectors.host.lock import is_held; print(is_held({str(path)!r}))"
     seen = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert seen.stdout == "True\n"
     forget(file)
@@ -123,7 +123,7 @@ def test_two_processes_that_each_read_one_spool_and_wait_for_the_other_do_not_de
     """The kernel sees a deadlock between processes whose threads wait for each other's locks; we ask again and again."""
     program = """
 import sys, threading, time
-from joulebook_collectors.lock import open_once
+from joulebook_collectors.host.lock import open_once
 mine, other = open_once(sys.argv[1]), open_once(sys.argv[2])
 print(mine.try_take(), flush=True)
 sys.stdin.readline()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from helpers.tracked import Place
 
-from joulebook_collectors.pauses import LONGEST_ASKED_SECONDS, LONGEST_SECONDS, pause_seconds
-from joulebook_collectors.uploader import INTERVAL_SECONDS, Uploader
+from joulebook_collectors.delivery.pauses import LONGEST_ASKED_SECONDS, LONGEST_SECONDS, pause_seconds
+from joulebook_collectors.delivery.uploader import INTERVAL_SECONDS, Uploader
 
 
 def test_the_wait_grows_with_each_failure_up_to_a_bound() -> None:

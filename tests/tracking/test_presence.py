@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from helpers.machines import Machine
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.presence import Presence
-from joulebook_collectors.presence_words import PresenceSettings, presence_settings, words_of
-from joulebook_collectors.segments import Segment, create_segment
-from joulebook_collectors.span import Span
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.presence.span import Span
+from joulebook_collectors.presence.unannounced import Presence
+from joulebook_collectors.presence.unannounced_words import PresenceSettings, presence_settings, words_of
+from joulebook_collectors.spool.segments import Segment, create_segment
 
 INNER = "b" * 32
 JOB = "cg/system.slice/slurmstepd.scope/job_42"

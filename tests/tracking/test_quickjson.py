@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors import quickjson
+from joulebook_collectors.host import quickjson
 
 _quick = quickjson.quick()
 WAYS = {"standard": quickjson.standard(), **({"quick": _quick} if _quick else {})}
@@ -36,7 +36,7 @@ def of_json(value: Any) -> str:
 def test_the_quick_way_is_taken() -> None:
     """It is what this Python offers; with it neither `re` nor `enum` is loaded."""
     program = (
-        "import sys; before = set(sys.modules); from joulebook_collectors import quickjson; "
+        "import sys; before = set(sys.modules); from joulebook_collectors.host import quickjson; "
         "quickjson.decode(quickjson.encode({'a': [1]}).encode()); print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

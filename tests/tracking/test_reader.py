@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.checkpoint import Checkpoint, read_checkpoint
-from joulebook_collectors.clock import Clock
-from joulebook_collectors.handover import Draft
-from joulebook_collectors.meter import CounterValue, MeterDescription, NoData
-from joulebook_collectors.meters import FoundMeters, time_meter
-from joulebook_collectors.quickjson import decode
-from joulebook_collectors.reader import Reader
-from joulebook_collectors.recovery import recover
-from joulebook_collectors.segments import Segment, create_segment, decode_frames, segment_names
+from joulebook_collectors.delivery.recovery import recover
+from joulebook_collectors.host.clock import Clock
+from joulebook_collectors.host.quickjson import decode
+from joulebook_collectors.meters.find import FoundMeters, time_meter
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription, NoData
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.reading.handover import Draft
+from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.spool.checkpoint import Checkpoint, read_checkpoint
+from joulebook_collectors.spool.segments import Segment, create_segment, decode_frames, segment_names
 
 RUN = "a" * 32
 HOUR_MS = 3_600_000
@@ -301,7 +301,7 @@ def test_a_checkpoint_holds_what_the_reader_knows_at_every_tick(host: Host) -> N
     """
     host.meters = (host.meter, CounterMeter(host, "cpu-model", method="model"), CounterMeter(host, "package-1"))
     reader = host.reader()
-    chance = random.Random(7)  # noqa: S311 - the same each time
+    chance = random.Random(7)
     stale = []
     for step in range(400):
         host.meters[2].is_failing = chance.random() < 0.2

@@ -13,7 +13,7 @@ import pytest
 from helpers.slurm import Slurm, missing, slurm
 from helpers.tracked import Keeper
 
-from joulebook_collectors.recovery import recover_and_deliver
+from joulebook_collectors.delivery.recovery import recover_and_deliver
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.scores import run_scores
 from joulebook_ledger.settings import load_settings

@@ -13,11 +13,11 @@ from helpers.recorded import figures
 from helpers.source import ROOT
 from helpers.tracked import Place
 
-from joulebook_collectors.clock import wall_ms
-from joulebook_collectors.delivery import deliver_spool
-from joulebook_collectors.dropbox import ingest_dropbox
-from joulebook_collectors.recovery import recover
-from joulebook_collectors.spool import state_of
+from joulebook_collectors.delivery.deliver import deliver_spool
+from joulebook_collectors.delivery.dropbox import ingest_dropbox
+from joulebook_collectors.delivery.recovery import recover
+from joulebook_collectors.delivery.spools import state_of
+from joulebook_collectors.host.clock import wall_ms
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.local import LocalLedger
 
@@ -103,7 +103,7 @@ def test_a_spool_of_a_newer_version_is_left_untouched_and_the_job_goes_on(name: 
     done = place.run(job)
     assert done.returncode == 0
     said = place.run(
-        "from joulebook_collectors.recovery import recover_and_deliver\n"
+        "from joulebook_collectors.delivery.recovery import recover_and_deliver\n"
         "from joulebook_ledger.settings import load_settings\n"
         "assert recover_and_deliver(load_settings(), None).sent == 0"
     )

@@ -14,19 +14,19 @@ import pytest
 from helpers.fake_ledger import FakeLedger
 from helpers.tracked import Keeper
 
-from joulebook_collectors.attendance import Attendance
-from joulebook_collectors.checkpoint import NOTES, Checkpoint
-from joulebook_collectors.clock import Clock
-from joulebook_collectors.delivery import Delivery, deliver_spool, reader_of
-from joulebook_collectors.endings import move_to_done
-from joulebook_collectors.folders import READER, write_once
-from joulebook_collectors.merging import merged
-from joulebook_collectors.meter import CounterValue, MeterDescription
-from joulebook_collectors.meters import FoundMeters, time_meter
-from joulebook_collectors.reader import Reader
-from joulebook_collectors.recovery import recover
-from joulebook_collectors.room import size_of
-from joulebook_collectors.segments import FULL, ROLLED, create_segment
+from joulebook_collectors.delivery.deliver import Delivery, deliver_spool, reader_of
+from joulebook_collectors.delivery.recovery import recover
+from joulebook_collectors.host.clock import Clock
+from joulebook_collectors.meters.find import FoundMeters, time_meter
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription
+from joulebook_collectors.presence.attendance import Attendance
+from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.spool.checkpoint import NOTES, Checkpoint
+from joulebook_collectors.spool.endings import move_to_done
+from joulebook_collectors.spool.folders import READER, write_once
+from joulebook_collectors.spool.merging import merged
+from joulebook_collectors.spool.room import size_of
+from joulebook_collectors.spool.segments import FULL, ROLLED, create_segment
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.records import Use, Window, meter_id
 from joulebook_ledger.core.refusals import Unavailable

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors.segments import FORM, create_segment, decode_frames, encode_frame
+from joulebook_collectors.spool.segments import FORM, create_segment, decode_frames, encode_frame
 
 FRAMES = [{"runs": [{"run": "a" * 32, "event": f"e{n}", "text": "ä\n\x00"}], "number": n} for n in range(8)]
 DATA = b"".join(map(encode_frame, FRAMES))
@@ -48,7 +48,7 @@ def test_a_short_write_is_cut_back_and_made_good_later(tmp_path: Path) -> None:
     """A disk with room for a part of a frame: nothing torn remains, and when there is room again nothing is missing."""
     program = """
 import resource, signal, sys
-from joulebook_collectors.segments import create_segment
+from joulebook_collectors.spool.segments import create_segment
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 segment = create_segment(sys.argv[1], "s")
 segment.append({"n": 1})

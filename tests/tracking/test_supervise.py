@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.tracked import Keeper, Place, end_group, ready, wait_until
 
-from joulebook_collectors.processes import host_time
+from joulebook_collectors.host.processes import host_time
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.records import Meter, Use, Window
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.processes
 
 SUPERVISE = """
 import sys
-from joulebook_collectors.supervise import run_command
+from joulebook_collectors.tracking.supervise import run_command
 from joulebook_ledger.settings import load_settings
 sys.exit(run_command(sys.argv[1:], {"model": "command"}, load_settings()))
 """

@@ -235,7 +235,7 @@ def test_a_fork_while_another_thread_opens_the_first_run_leaves_the_child_able_t
     loading = threading.Event()
     class Slow:
         def find_spec(self, name, path, target=None):
-            if name == "joulebook_collectors.session":
+            if name == "joulebook_collectors.tracking.session":
                 loading.set()
                 time.sleep(0.3)
     sys.meta_path.insert(0, Slow())
@@ -264,7 +264,7 @@ def test_what_cannot_be_loaded_does_not_harm_the_job(place: Place) -> None:
     """It is said once, and each run is one that nothing is recorded of."""
     program = """
     import joulebook, sys
-    sys.modules["joulebook_collectors.session"] = None
+    sys.modules["joulebook_collectors.tracking.session"] = None
     for _ in range(2):
         with joulebook.track(model="m") as run:
             run.log(accuracy=1)
@@ -278,7 +278,7 @@ def test_what_cannot_be_loaded_does_not_harm_the_job(place: Place) -> None:
     assert done.returncode == 0
     said = [line for line in done.stderr.splitlines() if not line.startswith("joulebook: log: ")]
     assert len(said) == 1
-    assert "joulebook_collectors.session" in said[0]
+    assert "joulebook_collectors.tracking.session" in said[0]
     assert "the job goes on" in said[0]
     assert not place.spool.exists()
 

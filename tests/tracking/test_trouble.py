@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.tracked import Place
 
-from joulebook_collectors.folders import file_system_of, ledger_folder, prepare, spool_root
+from joulebook_collectors.spool.folders import file_system_of, ledger_folder, prepare, spool_root
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.settings import load_settings
 

@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebook_collectors.handover import frame_of
-from joulebook_collectors.meter import CounterValue, MeterDescription, NoData, PowerValue
-from joulebook_collectors.meters import time_meter
-from joulebook_collectors.span import FINE, Span
-from joulebook_collectors.windows import HOUR_MS, Watch, meter_item, meter_key
+from joulebook_collectors.meters.find import time_meter
+from joulebook_collectors.meters.meter import CounterValue, MeterDescription, NoData, PowerValue
+from joulebook_collectors.presence.span import Span
+from joulebook_collectors.reading.handover import frame_of
+from joulebook_collectors.reading.windows import HOUR_MS, Watch, meter_item, meter_key
+from joulebook_ledger.core.attribution import FINE
 from joulebook_ledger.core.records import Meter, Use, Window
 
 START = 1_800_000_000_000 // HOUR_MS * HOUR_MS

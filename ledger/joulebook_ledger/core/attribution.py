@@ -11,6 +11,7 @@ from __future__ import annotations
 from joulebook_ledger.core.slotted import Slotted
 
 UNTRACKED = "untracked"
+FINE = 720_720  # the least number that 1 to 16 divide: so many may share a weight of 1 without a remainder
 
 
 class Claim(Slotted):

@@ -1,0 +1,1 @@
+"""The agent: the host's one reader as a daemon."""

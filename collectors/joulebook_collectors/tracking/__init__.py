@@ -1,0 +1,1 @@
+"""Tracking within one process, and of a command."""
