@@ -1,24 +1,29 @@
-"""Opening a run: what is set and what it is called, its session and the run it joins. Loaded by the first run, not by the import."""
+"""Opening a run: what is set and what it is called, its session and the run it joins.
+
+What measures is loaded by the first run that is to be recorded, so that a job that only imports us, or that switched us off, pays for
+next to nothing.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 
 from joulebook.labels import labels_of, scope_of
 from joulebook.run import Run
 from joulebook_collectors.host.guard import harmless, say_once
 from joulebook_collectors.host.identity import clean
-from joulebook_collectors.tracking.joining import join
-from joulebook_collectors.tracking.sessions import session_of
 from joulebook_ledger.settings import load_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from joulebook_collectors.presence.launchers import Identity
     from joulebook_collectors.tracking.session import Session
     from joulebook_ledger.settings import Settings
 
+_loading = threading.RLock()
 _handles: dict[str, Run] = {}
 _numbers: dict[tuple[str, ...], int] = {}
 
@@ -42,7 +47,7 @@ def open_run(given: Mapping[str, object], tags: object, scope: object, ledger: o
     session = _session_of(settings)
     if session is None:
         return Run("", labels, settings)
-    identity = join(labels, settings, session, _numbers)
+    identity = _join(labels, settings, session, _numbers)
     budget = clean(str(given.get("budget") or settings.budget))
     facts: dict[str, int | str] = {"budget": budget} if budget else {}
     host = scope_of(scope, settings.scope)
@@ -65,11 +70,28 @@ def outer_run() -> Run | None:
         return None
     known = _handles.get(settings.run_id)
     if known is None or not known.is_mine:
-        identity = join(settings.labels, settings, session, {})
+        identity = _join(settings.labels, settings, session, {})
         known = _handles[settings.run_id] = Run(identity.run, settings.labels, settings, session=session)
     return known
 
 
 @harmless(None)
 def _session_of(settings: Settings) -> Session | None:
-    return None if settings.disable else session_of(settings)
+    if settings.disable:
+        return None
+    with _loading:
+        from joulebook_collectors.tracking.sessions import session_of
+    return session_of(settings)
+
+
+def _join(
+    labels: Mapping[str, str], settings: Settings, session: Session, numbers: dict[tuple[str, ...], int]
+) -> Identity:
+    with _loading:
+        from joulebook_collectors.tracking.joining import join
+    return join(labels, settings, session, numbers)
+
+
+# A fork in the middle of an import would leave the child waiting for a thread that it does not have: it comes a moment later.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)

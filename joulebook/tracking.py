@@ -1,15 +1,12 @@
-"""`track()`: a context manager and a decorator, sync and async; `start`/`stop` for notebooks; the run in force.
-
-What measures is loaded by the first run that is opened (`opening.py`), so that a job that only imports us pays for next to nothing.
-"""
+"""`track()`: a context manager and a decorator, sync and async; `start`/`stop` for notebooks; the run in force."""
 
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from contextvars import ContextVar
 
+from joulebook.opening import open_run, outer_run
 from joulebook.run import FAILED, FINISHED, Run
 from joulebook_collectors.host.guard import harmless, say_once
 
@@ -24,7 +21,6 @@ INTERRUPTED = 130
 
 _in_context: ContextVar[Run | None] = ContextVar("joulebook_run", default=None)
 _open: list[Run] = []
-_loading = threading.RLock()
 
 
 class Track:
@@ -201,8 +197,6 @@ def _open_run(given: Mapping[str, object], tags: object, scope: object, ledger: 
 
 @harmless(None)
 def _try_open(given: Mapping[str, object], tags: object, scope: object, ledger: object) -> Run | None:
-    with _loading:
-        from joulebook.opening import open_run
     return open_run(given, tags, scope, ledger, _parent())
 
 
@@ -239,11 +233,4 @@ def _status_of(error: BaseException | None) -> tuple[str, int | None]:
 
 @harmless(None)
 def _outer_run() -> Run | None:
-    with _loading:
-        from joulebook.opening import outer_run
     return outer_run()
-
-
-# A fork in the middle of an import would leave the child waiting for a thread that it does not have: it comes a moment later.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)

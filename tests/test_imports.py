@@ -42,11 +42,20 @@ NOT_AT_IMPORT = {
 # All that an import loads of ours: what measures is loaded by the first run.
 OURS = {
     "joulebook",
+    "joulebook.labels",
+    "joulebook.opening",
     "joulebook.run",
     "joulebook.tracking",
     "joulebook_collectors",
     "joulebook_collectors.host",
     "joulebook_collectors.host.guard",
+    "joulebook_collectors.host.identity",
+    "joulebook_collectors.host.processes",
+    "joulebook_ledger",
+    "joulebook_ledger.core",
+    "joulebook_ledger.core.refusals",
+    "joulebook_ledger.core.slotted",
+    "joulebook_ledger.settings",
 }
 NOT_WHILE_MEASURING = {"joulebook_ledger.client", "joulebook_ledger.store", "pynvml", "sqlite3", "typing_extensions"}
 
@@ -76,6 +85,14 @@ def test_importing_joulebook_stays_light(module: str, loaded_by_import: set[str]
 def test_what_measures_is_loaded_by_the_first_run(loaded_by_import: set[str]) -> None:
     """A job that imports us and tracks nothing pays for a front only."""
     assert {module for module in loaded_by_import if module.startswith("joulebook")} == OURS
+
+
+def test_a_job_that_switched_us_off_loads_nothing_that_measures() -> None:
+    """`JOULEBOOK_DISABLE=1`: a run that is not recorded needs no more than the import."""
+    program = (
+        "import os; os.environ['JOULEBOOK_DISABLE'] = '1'\nimport joulebook\nwith joulebook.track(model='m'): pass"
+    )
+    assert {module for module in loaded_by(program) if module.startswith("joulebook")} == OURS
 
 
 @pytest.mark.parametrize("module", sorted(HEAVY | NOT_WHILE_MEASURING))
