@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.told import Told
 from helpers.tracked import PATIENCE_SECONDS, Keeper, Place, end_group, wait_until
 
 from joulebook_collectors.delivery.dropbox import ingest_dropbox
@@ -26,7 +27,7 @@ from joulebook_collectors.meters.meter import CounterValue, MeterDescription, No
 from joulebook_collectors.presence.attendance import Attendance
 from joulebook_collectors.reading.reader import Reader
 from joulebook_collectors.spool.checkpoint import Checkpoint, read_checkpoint
-from joulebook_collectors.spool.segments import create_segment, decode_frames, decode_line, encode_frame, segment_names
+from joulebook_collectors.spool.segments import create_segment, decode_line, encode_frame
 
 NOBODY, SOMEBODY = 65_534, 65_533
 needs_root = pytest.mark.skipif(
@@ -47,7 +48,7 @@ HOUR_MS = 3_600_000
 START_MS = 1_800_000_000_000 // HOUR_MS * HOUR_MS + 30_000
 
 
-class AgentHost:
+class AgentHost(Told):
     """A host without jobs, whose one meter counts 10 W.
 
     Attributes:
@@ -112,36 +113,6 @@ class AgentHost:
         )  # fmt: skip
         reader.begin(before)
         return reader
-
-    def frames(self) -> list[dict[str, Any]]:
-        """Return what all segments hold, finished ones too."""
-        folders = [Path(self.folder), Path(self.folder) / "done"]
-        names = [folder / name for folder in folders for name in segment_names(str(folder))]
-        return [frame for path in names for frame in decode_frames(path.read_bytes())[0]]
-
-    def windows(self, domain: str = "package-0") -> list[dict[str, Any]]:
-        """Return the windows of a meter in order of time, each once."""
-        found: dict[int, dict[str, Any]] = {}
-        for frame in self.frames():
-            for window in [*frame.get("readings", ()), *frame.get("gaps", ())]:
-                if f"/{domain}~" in window["meter"]:
-                    assert found.setdefault(window["start_ms"], window) == window
-        return [found[start] for start in sorted(found)]
-
-    def uses(self) -> dict[str, int]:
-        """Return the energy of each account, millijoules."""
-        sums: dict[tuple[str, str, int], int] = {}
-        for frame in self.frames():
-            for use in frame.get("uses", ()):
-                sums[use["run"], use["meter"], use["start_ms"]] = use["energy_mj"]
-        accounts: dict[str, int] = {}
-        for (account, _, _), energy in sums.items():
-            accounts[account] = accounts.get(account, 0) + energy
-        return accounts
-
-    def total_mj(self) -> int:
-        """Return the energy of all windows."""
-        return sum(window.get("energy_mj", 0) for window in self.windows())
 
 
 class AgentPlace:

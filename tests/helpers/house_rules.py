@@ -59,10 +59,6 @@ BROAD_EXCEPTS: dict[str, tuple[int, str]] = {
         1,
         "measuring never raises into the job: what goes wrong is said once, and the job goes on",
     ),
-    f"{COLLECTORS}meters/nvml_library.py": (
-        1,
-        "a driver's library may raise anything; it becomes a reason, and the job goes on",
-    ),
 }
 
 # What may be imported from the other rooms; a longer name also allows what lies in it.

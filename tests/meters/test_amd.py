@@ -32,6 +32,8 @@ class FakeError(Exception):
 class FakeAmdSmi:
     """A stand-in for amdsmi, with one handle per UUID; what it answers is in plain attributes."""
 
+    AmdSmiException = FakeError
+
     def __init__(self, *uuids: str) -> None:
         """Show these GPUs."""
         self.uuids = uuids

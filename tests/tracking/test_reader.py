@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.told import Told
 
 from joulebook_collectors.delivery.recovery import recover
 from joulebook_collectors.host.clock import Clock
@@ -20,7 +20,7 @@ from joulebook_collectors.presence.attendance import Attendance
 from joulebook_collectors.reading.handover import Draft
 from joulebook_collectors.reading.reader import Reader
 from joulebook_collectors.spool.checkpoint import Checkpoint, read_checkpoint
-from joulebook_collectors.spool.segments import Segment, create_segment, decode_frames, segment_names
+from joulebook_collectors.spool.segments import Segment, create_segment
 
 RUN = "a" * 32
 HOUR_MS = 3_600_000
@@ -49,7 +49,7 @@ class CounterMeter:
         """Hold nothing."""
 
 
-class Host:
+class Host(Told):
     """A host whose clocks a test moves, with a spool and one tracked process: the test's own."""
 
     def __init__(self, folder: Path) -> None:
@@ -99,36 +99,6 @@ class Host:
         reader.begin(before)
         return reader
 
-    def frames(self) -> list[dict[str, Any]]:
-        """Return what all segments hold, finished ones too."""
-        folders = [Path(self.folder), Path(self.folder) / "done"]
-        return [
-            frame
-            for folder in folders
-            for name in segment_names(str(folder))
-            for frame in decode_frames((folder / name).read_bytes())[0]
-        ]
-
-    def windows(self, domain: str = "package-0") -> list[dict[str, Any]]:
-        """Return the windows of a meter in order of time, each once."""
-        found = {}
-        for frame in self.frames():
-            for window in [*frame.get("readings", ()), *frame.get("gaps", ())]:
-                if f"/{domain}~" in window["meter"]:
-                    assert found.setdefault(window["start_ms"], window) == window
-        return [found[start] for start in sorted(found)]
-
-    def uses(self) -> dict[str, int]:
-        """Return the energy of each account."""
-        sums: dict[tuple[str, str, int], int] = {}
-        for frame in self.frames():
-            for use in frame.get("uses", ()):
-                sums[use["run"], use["meter"], use["start_ms"]] = use["energy_mj"]
-        accounts: dict[str, int] = {}
-        for (account, _, _), energy in sums.items():
-            accounts[account] = accounts.get(account, 0) + energy
-        return accounts
-
     def held_ms(self) -> int:
         """Return for how long the run held the meter."""
         return sum(
@@ -137,10 +107,6 @@ class Host:
             for use in frame.get("uses", ())
             if use["run"] == RUN and "/package-0~" in use["meter"]
         )
-
-    def total_mj(self) -> int:
-        """Return the energy of all windows."""
-        return sum(window.get("energy_mj", 0) for window in self.windows())
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ class AmdSession(Session):
     }
     name = "AMD SMI"
     _stop = "amdsmi_shut_down"
+    _error = "AmdSmiException"
 
     def handles(self) -> Any:
         """Start the library and return its devices."""

@@ -14,13 +14,14 @@ import sys
 
 from joulebook_collectors.meters.meter import (
     CLOSED,
+    LIBRARY_FAULTS,
     NOT_SUPPORTED,
     PACKAGE_MISSING,
     READ_FAILED,
     Absent,
     CounterValue,
-    DeviceProcesses,
     MeterDescription,
+    NamesNobody,
     NoData,
 )
 
@@ -33,11 +34,9 @@ NEVER_WRAPS = 0
 # A Mac Studio takes 480 W at its plug.
 HIGHEST_POWER_MW = 500_000
 FIELDS = {"cpu_total_mj": "cpu", "gpu_mj": "gpu", "ane_mj": "other", "dram_mj": "dram"}
-# What a library made of C++ raises: its own errors are RuntimeError, wrong versions lack a name.
-_TROUBLE = (ImportError, OSError, RuntimeError, ValueError, TypeError, AttributeError)
 
 
-class AppleMeter:
+class AppleMeter(NamesNobody):
     """One counter of the chip."""
 
     index = 0  # the one GPU there is
@@ -46,7 +45,6 @@ class AppleMeter:
         """Read `field` of what the monitor says."""
         self._monitor = monitor
         self._field = field
-        self._is_closed = False
         component = FIELDS[field]
         self.description = MeterDescription(
             device=f"{device}:apple-gpu" if component == "gpu" else device,
@@ -66,18 +64,6 @@ class AppleMeter:
             return NoData(READ_FAILED)
         return CounterValue(value, MILLIJOULES_PER_JOULE, NEVER_WRAPS)
 
-    def close(self) -> None:
-        """Stop answering."""
-        self._is_closed = True
-
-    def contains(self, instance: str) -> bool:  # noqa: ARG002 - asked of every GPU
-        """Tell that there are no parts."""
-        return False
-
-    def processes(self) -> DeviceProcesses:
-        """Answer that nobody names the processes of this GPU."""
-        return DeviceProcesses(None, None)
-
 
 def find_apple(*, device: str, processor: str, library: Any = None) -> tuple[list[AppleMeter], list[Absent]]:
     """Return the meters of this chip, and what is absent and why; nothing at all on other machines.
@@ -91,7 +77,7 @@ def find_apple(*, device: str, processor: str, library: Any = None) -> tuple[lis
         return [], []
     try:
         monitor = (library or _import()).AppleEnergyMonitor()
-    except _TROUBLE as error:
+    except LIBRARY_FAULTS as error:
         reason = PACKAGE_MISSING if isinstance(error, ImportError) else READ_FAILED
         return [], [Absent("IOReport", "cpu", reason)]
     said = _ask(monitor)
@@ -114,6 +100,6 @@ def _ask(monitor: Any) -> dict[str, Any]:
     """Return what the chip counted; nothing where the library fails."""
     try:
         said = monitor.get_cumulative_energy()
-    except _TROUBLE:
+    except LIBRARY_FAULTS:
         return {}
     return {field: getattr(said, field, None) for field in FIELDS}

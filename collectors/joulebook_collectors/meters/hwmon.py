@@ -24,8 +24,8 @@ from joulebook_collectors.meters.meter import (
     READ_FAILED,
     Absent,
     CounterValue,
-    DeviceProcesses,
     MeterDescription,
+    NamesNobody,
     NoData,
     PowerValue,
 )
@@ -54,7 +54,7 @@ COMPONENT_OF_RAIL = {
 WITHIN_ANOTHER = ("VDDQ_VDD2_1V8AO", "VDD_SOC", "VDD_SYS_SOC", "VDD_4V0_WIFI")
 
 
-class EnergyCounter:
+class EnergyCounter(NamesNobody):
     """A counter of microjoules in one file: an Intel GPU, or a socket."""
 
     index = -1  # CUDA numbers no such device
@@ -62,7 +62,6 @@ class EnergyCounter:
     def __init__(self, path: str, description: MeterDescription) -> None:
         """Read the counter in `path`."""
         self._path = path
-        self._is_closed = False
         self.description = description
 
     def read(self) -> CounterValue | NoData:
@@ -72,20 +71,8 @@ class EnergyCounter:
         value = number_in(self._path)
         return value if isinstance(value, NoData) else CounterValue(value, MICROJOULES_PER_JOULE, NEVER_WRAPS)
 
-    def close(self) -> None:
-        """Stop answering."""
-        self._is_closed = True
 
-    def contains(self, instance: str) -> bool:  # noqa: ARG002 - asked of every GPU
-        """Tell that there are no parts."""
-        return False
-
-    def processes(self) -> DeviceProcesses:
-        """Answer that the driver names no processes."""
-        return DeviceProcesses(None, None)
-
-
-class Rails:
+class Rails(NamesNobody):
     """One rail of a board, or what flows into the board less the rails that count by themselves."""
 
     index = 0  # a Jetson has one GPU, and CUDA numbers it 0
@@ -94,7 +81,6 @@ class Rails:
         """Take the voltage and current files of the rail, and of those to be taken off."""
         self._rail = rail
         self._less = less
-        self._is_closed = False
         self.description = description
 
     def read(self) -> PowerValue | NoData:
@@ -108,18 +94,6 @@ class Rails:
                 return part_mw
             power_mw += sign * part_mw
         return PowerValue(max(0, power_mw))
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._is_closed = True
-
-    def contains(self, instance: str) -> bool:  # noqa: ARG002 - asked of every GPU
-        """Tell that there are no parts."""
-        return False
-
-    def processes(self) -> DeviceProcesses:
-        """Answer that the driver names no processes."""
-        return DeviceProcesses(None, None)
 
 
 def find_hwmon(

@@ -31,6 +31,8 @@ READ_FAILED = "read_failed"
 CLOSED = "closed"
 MIRRORED = "mirrored"
 COVERED_BY_ANOTHER = "covered_by_another"
+# What a library of a driver may raise besides errors of its own: it is missing, or of another version, or fails.
+LIBRARY_FAULTS = (ImportError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class CounterValue(Slotted):
@@ -180,6 +182,24 @@ class DeviceProcesses(Slotted):
         self.holders = holders
         self.busy = busy
         self.slices = slices
+
+
+class NamesNobody:
+    """What a meter of one piece answers whose driver names no processes."""
+
+    _is_closed = False
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._is_closed = True
+
+    def contains(self, instance: str) -> bool:  # noqa: ARG002 - asked of every GPU
+        """Tell that there are no parts."""
+        return False
+
+    def processes(self) -> DeviceProcesses:
+        """Answer that nobody says who used it."""
+        return DeviceProcesses(None, None)
 
 
 class ProcessMeter(Meter, Protocol):

@@ -13,6 +13,7 @@ from joulebook_collectors.meters.meter import (
     DEVICE_LOST,
     DRIVER_MISMATCH,
     DRIVER_MISSING,
+    LIBRARY_FAULTS,
     LIBRARY_MISSING,
     NOT_FOUND,
     NOT_SUPPORTED,
@@ -65,15 +66,20 @@ class Session:
         users: How many devices use it.
         generation: How often it was started anew: handles of an earlier start are void.
         unknown_code: The last return code that has no name here; None where there was none.
+        faults: What its functions raise.
     """
 
     reasons = REASONS
     name = "NVML"
     _stop = "nvmlShutdown"
+    _error = "NVMLError"
 
     def __init__(self, library: Any) -> None:
         """Start nothing yet."""
         self._library = library
+        own = getattr(library, self._error, None)
+        is_fault = isinstance(own, type) and issubclass(own, Exception)
+        self.faults = (*LIBRARY_FAULTS, own) if is_fault else LIBRARY_FAULTS
         self._why = ""
         self.users = 0
         self.generation = 0
@@ -125,9 +131,10 @@ class Session:
 
 def answer(call: Callable[[], Any], session: Session | None = None) -> Any:
     """Return what `call` answers, or why it does not: the one place where errors of NVML are caught and named."""
+    faults = LIBRARY_FAULTS if session is None else session.faults
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - a driver's library may raise anything; the job it measures must not notice
+    except faults as error:
         return NoData(_reason_of(error, session))
 
 
