@@ -77,9 +77,10 @@ class Session:
     def __init__(self, library: Any) -> None:
         """Start nothing yet."""
         self._library = library
+        self.faults: tuple[type[Exception], ...] = LIBRARY_FAULTS
         own = getattr(library, self._error, None)
-        is_fault = isinstance(own, type) and issubclass(own, Exception)
-        self.faults = (*LIBRARY_FAULTS, own) if is_fault else LIBRARY_FAULTS
+        if isinstance(own, type) and issubclass(own, Exception):
+            self.faults += (own,)
         self._why = ""
         self.users = 0
         self.generation = 0
