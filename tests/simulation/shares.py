@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.records import Use, Window
 
 UNTRACKED = "untracked"
+MOMENT_US = 1_000_000
 
 
 def true_work(sitting: Sitting, device: Device, start_us: int, end_us: int) -> Counter[str]:
@@ -65,5 +66,7 @@ def compared(
         whole = sum(active.values())
         work = true_work(sitting, sitting.devices[meter], reads[first][1], reads[last][1])
         total = sum(work.values())
+        if not any(true_work(sitting, sitting.devices[meter], reads[first][1], reads[last][1] - MOMENT_US).values()):
+            continue  # all that was done was begun as the window closed: the device's draw of the whole window is not its doing
         for run in {*active, *work}:
             yield run, active.get(run, 0), whole * work[run] // total if total else 0
