@@ -107,15 +107,28 @@ class Auditor:
         return {key: share for key, share in out.items() if share != Share()}
 
     def _in_line(self, meter: str, hour: int) -> list[tuple[str, Window]]:
-        """Return (reader, window) in the order in which they may claim time: readings by reader, then gaps by reader."""
+        """Return (reader, window) in the order in which they may claim time: readings by reader, unwatched ones, then gaps by reader."""
         mine = [
             (reader, window)
             for (of, reader, start), window in self.windows.items()
             if of == meter and start // HOUR_MS == hour
         ]
         return sorted(
-            mine, key=lambda rw: (rw[1].energy_mj is None, self.readers[rw[0]].rank, rw[0].encode(), rw[1].start_ms)
+            mine,
+            key=lambda rw: (
+                rw[1].energy_mj is None,
+                self._is_unwatched(*rw),
+                self.readers[rw[0]].rank,
+                rw[0].encode(),
+                rw[1].start_ms,
+            ),
         )
+
+    def _is_unwatched(self, reader: str, window: Window) -> bool:
+        """Say whether all that a reader claims of a window is that it was away."""
+        key = (window.meter, reader, window.start_ms)
+        methods = {use.method for (*of, _), use in self.uses.items() if tuple(of) == key}
+        return methods == {"unwatched"}
 
     @staticmethod
     def _supply(in_line: list[tuple[str, Window]], stretches: list[tuple[int, int]]):
@@ -141,6 +154,13 @@ class Auditor:
                 for reader, window in in_line:
                     use = self.uses.get((meter, reader, window.start_ms, account))
                     if use and window.start_ms <= a and b <= window.end_ms:
+                        first = next(rw for rw in in_line if rw[1].start_ms <= a and b <= rw[1].end_ms)
+                        if (
+                            use.method == "unwatched"
+                            and self._is_unwatched(reader, window)
+                            and first != (reader, window)
+                        ):
+                            continue  # whoever was away claims only what nobody else saw
                         mine = asked[account, window.method or "none"]
                         mine[0] += _between(use.energy_mj, window, a, b)
                         mine[1] += _between(use.static_mj, window, a, b)

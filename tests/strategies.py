@@ -101,6 +101,10 @@ def windows_of(draw: st.DrawFn, meter: Meter, hour: int, most: int) -> list[Wind
 @st.composite
 def uses_of(draw: st.DrawFn, window: Window) -> list[Use]:
     """Draw claims on a window, which together may exceed it."""
+    if window.energy_mj and draw(st.integers(0, 4)) == 0:
+        length = window.end_ms - window.start_ms
+        of = {"meter": window.meter, "start_ms": window.start_ms, "run": "untracked", "energy_mj": window.energy_mj}
+        return [Use(**of, static_mj=0, time_ms=length, active_ms=0, method="unwatched")]
     uses = []
     for run in draw(st.sets(st.sampled_from(RUNS), max_size=3)):
         energy = draw(st.integers(0, window.energy_mj or 0))

@@ -56,6 +56,32 @@ def test_an_agent_stands_before_a_job_and_a_job_before_an_import():
     assert laid == {("idle", "counter"): (3, 0, 1_000, 0)}
 
 
+def away(start_ms, end_ms, energy_mj):
+    """What a counter passed while its reader was away."""
+    use = Use(
+        meter="m", start_ms=start_ms, run="untracked", energy_mj=energy_mj, static_mj=0, time_ms=end_ms - start_ms, method="unwatched"
+    )  # fmt: skip
+    return WindowUses(window=window(start_ms, end_ms, energy_mj).window, uses=(use,))
+
+
+def test_a_reader_that_was_away_takes_nothing_from_one_that_was_there():
+    """An agent comes back and finds 120 J of two minutes; of the first, a job read 60 J and its run used all of it."""
+    agent = reader("a", away(0, 120_000, 120_000), rank=0)
+    job = reader("j", window(0, 60_000, 60_000, ("run", 60_000, 0, 60_000)))
+    usage = lay_hour(0, [agent, job])
+    assert not usage.overclaimed
+    assert usage.rows == (
+        UsageRow("run", "counter", 60_000, 0, 60_000, 0),
+        UsageRow("untracked", "counter", 60_000, 0, 60_000, 0),
+    )
+
+
+def test_of_two_readers_that_were_away_the_first_in_order_claims():
+    """And the other only what is left."""
+    usage = lay_hour(0, [reader("b", away(0, 60_000, 60)), reader("a", away(30_000, 90_000, 120))])
+    assert usage.rows == (UsageRow("untracked", "counter", 150, 0, 90_000, 0),)
+
+
 def test_a_use_seen_by_two_readers_counts_once_and_runs_seen_by_one_each_both_count():
     """Each container reports its own run; both runs are on the device's line."""
     one = reader("a", window(0, 60_000, 100_000, ("run-1", 40_000, 0, 30_000)))

@@ -10,7 +10,7 @@ from joulebook_collectors.host.identity import digest
 from joulebook_collectors.host.quickjson import encode
 from joulebook_collectors.meters.meter import CounterValue, MeterDescription, NoData, PowerValue
 from joulebook_collectors.presence.span import Span
-from joulebook_ledger.core.attribution import UNTRACKED, Claim, method_text, split_window
+from joulebook_ledger.core.attribution import UNTRACKED, UNWATCHED, Claim, method_text, split_window
 from joulebook_ledger.core.metering import (
     Baseline,
     Measured,
@@ -188,7 +188,7 @@ class Watch:
         static_mw, origin = self._static_power()
         number = 1
         if self.span.is_unwatched:
-            claims, method, static_mw = [Claim(UNTRACKED, holding=0, activity=1)], "unwatched", 0
+            claims, method, static_mw = [Claim(UNTRACKED, holding=0, activity=1)], UNWATCHED, 0
         elif self.description.component == TIME:
             claims, number = self.span.claims_on_time(devices)
             method = "holding"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from joulebook_ledger.core.slotted import Slotted
 
 UNTRACKED = "untracked"
+UNWATCHED = "unwatched"
+"""Method of a use that names nobody: a counter went on while its reader was away, and what it passed is `untracked`."""
 FINE = 720_720  # the least number that 1 to 16 divide: so many may share a weight of 1 without a remainder
 
 

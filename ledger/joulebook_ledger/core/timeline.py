@@ -3,6 +3,8 @@
 Readers are laid in the order (rank, id), never in the order of arrival. A window adds only the time that no reader before it has
 covered, a use only the time that no use of the same run has; of what is cut at t it counts floor(X·(t − start)/(end − start)), taken
 as differences, so that the pieces of a whole window sum to it. Gaps are laid after all readings: a gap takes no time from a reading.
+Readings of time in which their reader was away (`unwatched`) are laid after those of readers who were there, whatever the rank, and
+claim just what they add: an agent that comes back takes nothing from the runs whose jobs read for themselves meanwhile.
 
 Claims are cut per (hour, method of the reading): where the uses of a method exceed its energy E, account i keeps
 floor(E·S_i/S) − floor(E·S_{i−1}/S) with S_i cumulative in account order, and the hour is overclaimed. Time alike. The rest is idle.
@@ -16,11 +18,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from joulebook_ledger.core.attribution import UNWATCHED
 from joulebook_ledger.core.periods import hour_of
 from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.units import muldiv, split_cumulatively
 from joulebook_ledger.core.vocabulary import IDLE, account_order
 
+_Pieces = list[tuple[int, int]]
+"""Stretches of time, milliseconds, that neither meet nor overlap."""
 NO_METHOD = "none"
 """Method of usage rows that carry the time and the estimates of gaps; never of a reading."""
 
@@ -56,6 +61,11 @@ class WindowUses:
 
     window: Window
     uses: tuple[Use, ...] = ()
+
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether its reader was away and can name nobody."""
+        return bool(self.uses) and all(use.method == UNWATCHED for use in self.uses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +106,12 @@ def lay_hour(hour: int, readers: Iterable[ReaderWindows]) -> HourUsage:
     ordered = sorted(readers, key=lambda r: (r.rank, r.reader.encode()))
     windows = [window for reader in ordered for window in sorted(reader.windows, key=lambda w: w.window.start_ms)]
     assert all(hour_of(w.window.start_ms) == hour == hour_of(w.window.end_ms - 1) for w in windows), hour
-    windows.sort(key=lambda w: w.window.is_gap)  # stable: readings of all readers in order, then gaps in order
-    supplies = _lay_windows([w.window for w in windows])
-    claims = _lay_uses(windows)
+    windows.sort(
+        key=lambda w: (w.window.is_gap, w.is_unwatched)
+    )  # stable: each of the three kinds in the readers' order
+    laid = list(_lay_windows(windows))
+    supplies = _supplies(laid)
+    claims = _lay_uses(laid)
     rows: list[UsageRow] = []
     overclaimed = False
     for method in sorted(supplies.keys() | claims.keys()):
@@ -159,11 +172,17 @@ def _part(whole: int, window: Window, pieces: Iterable[tuple[int, int]]) -> int:
     return sum(muldiv(whole, b - start, length) - muldiv(whole, a - start, length) for a, b in pieces)
 
 
-def _lay_windows(windows: Sequence[Window]) -> defaultdict[str, _Supply]:
+def _lay_windows(windows: Sequence[WindowUses]) -> Iterator[tuple[WindowUses, _Pieces]]:
+    """Yield each window with the pieces of time that it adds."""
     line = _Line()
+    for one in windows:
+        yield one, line.cover(one.window.start_ms, one.window.end_ms)
+
+
+def _supplies(laid: Iterable[tuple[WindowUses, _Pieces]]) -> defaultdict[str, _Supply]:
     supplies: defaultdict[str, _Supply] = defaultdict(_Supply)
-    for window in windows:
-        pieces = line.cover(window.start_ms, window.end_ms)
+    for one, pieces in laid:
+        window = one.window
         supply = supplies[window.method or NO_METHOD]
         supply.time_ms += sum(b - a for a, b in pieces)
         supply.energy_mj += _part(window.energy_mj or 0, window, pieces)
@@ -171,13 +190,14 @@ def _lay_windows(windows: Sequence[Window]) -> defaultdict[str, _Supply]:
     return supplies
 
 
-def _lay_uses(windows: Sequence[WindowUses]) -> dict[str, dict[str, _Claim]]:
+def _lay_uses(laid: Iterable[tuple[WindowUses, _Pieces]]) -> dict[str, dict[str, _Claim]]:
     lines: defaultdict[str, _Line] = defaultdict(_Line)
     claims: defaultdict[str, defaultdict[str, _Claim]] = defaultdict(lambda: defaultdict(_Claim))
-    for laid in windows:
-        window = laid.window
-        for use in laid.uses:
-            pieces = lines[use.run].cover(window.start_ms, window.end_ms)
+    for one, added in laid:
+        window = one.window
+        for use in one.uses:
+            claimed = added if one.is_unwatched else [(window.start_ms, window.end_ms)]
+            pieces = [free for stretch in claimed for free in lines[use.run].cover(*stretch)]
             claim = claims[window.method or NO_METHOD][use.run]
             claim.energy_mj += _part(use.energy_mj, window, pieces)
             claim.held_mj += _part(use.static_mj, window, pieces)
