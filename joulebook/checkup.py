@@ -78,7 +78,13 @@ def _look_up_tdp(settings: Settings) -> str:
 
 
 def _ledger(settings: Settings, door: Door) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": without_secret(settings.ledger), "reachable": False, "detail": "", "not_set": {}}
+    told: dict[str, Any] = {
+        "name": without_secret(settings.ledger),
+        "reachable": False,
+        "detail": "",
+        "warning": "",
+        "not_set": {},
+    }
     try:
         if is_drop_box(settings):
             door.fill_drop_box()
@@ -87,7 +93,8 @@ def _ledger(settings: Settings, door: Door) -> dict[str, Any]:
     except JoulebookError as error:
         return told | {"detail": str(error)}
     try:
-        return told | {"reachable": True, "not_set": _not_set(ledger, settings, door)}
+        not_set = _not_set(ledger, settings, door)
+        return told | {"reachable": True, "not_set": not_set, "warning": _warning(ledger, machine_of(settings))}
     except JoulebookError as error:
         return told | {"detail": str(error)}
     finally:
@@ -99,6 +106,11 @@ def _not_set(ledger: Ledger, settings: Settings, door: Door) -> dict[str, str]:
     machine = machine_of(settings)
     known = known_place(FactorBook.from_bytes(ledger.snapshot(machine)), machine, door.now_ms)
     return {kind: f"joulebook init {SETTERS[kind]}" for kind in unset(known)}
+
+
+def _warning(ledger: Ledger, machine: str) -> str:
+    """Return what the ledger found odd about this machine, such as a clone that goes by the same id."""
+    return next((known.get("warning", "") for known in ledger.hosts()["machines"] if known["machine"] == machine), "")
 
 
 def _spool(settings: Settings) -> dict[str, Any]:
@@ -123,7 +135,7 @@ def page(body: Mapping[str, Any], paper: Page) -> str:
         ],
         paper,
     )  # fmt: skip
-    troubles = [*settings["problems"], *filter(None, [ledger["detail"]]), *_aside(spool)]
+    troubles = [*settings["problems"], *filter(None, [ledger["detail"], ledger["warning"]]), *_aside(spool)]
     parts = [about, _titled("Meters", [_meter_lines(finding, paper) for finding in body["meters"]], paper)]
     parts.append(_titled("To put right", [wrapped(f"- {clean(trouble)}", paper) for trouble in troubles], paper))
     left = pairs([(WORDS[name], command) for name, command in ledger["not_set"].items()], paper, indent=GAP)

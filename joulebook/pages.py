@@ -188,8 +188,10 @@ def verify(body: VerifyBody, page: Page) -> str:
         )
     verdict = "The book proves itself." if body["ok"] else "The book does NOT prove itself."
     stand = f"link {body['link']}, head {body['head']}"
+    warnings = [sentence(clean(warning), page, "yellow") for warning in body["warnings"]]
     return _paragraphs(
-        "\n".join(lines), f"{page.styled(verdict, 'bold' if body['ok'] else 'red')}  {stand}", sentence(body["cannot_prove"], page, "dim"),
+        "\n".join(lines), f"{page.styled(verdict, 'bold' if body['ok'] else 'red')}  {stand}", *warnings,
+        sentence(body["cannot_prove"], page, "dim"),
     )  # fmt: skip
 
 

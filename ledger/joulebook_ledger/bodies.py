@@ -192,10 +192,11 @@ class CheckBody(TypedDict):
 
 
 class VerifyBody(TypedDict):
-    """What `verify` found: the first thing that differs, per check, and what it cannot prove."""
+    """What `verify` found: the first thing that differs, per check, what facts give cause to doubt, and what it cannot prove."""
 
     ok: bool
     checks: list[CheckBody]
     link: int
     head: str
+    warnings: list[str]
     cannot_prove: str

@@ -43,6 +43,17 @@ def list_hosts(rows: Rows, now_ms: int) -> HostsBody:
     return {"at": time_text(now_ms), "machines": machines}
 
 
+def clones(rows: Rows) -> list[str]:
+    """Return a sentence, with the way out, for each machine whose boots were up at one time."""
+    found = itertools.groupby(readers(rows), key=lambda info: info.machine)
+    told = [(machine, list(infos)) for machine, infos in found]
+    return [
+        f"{_host_of(infos) or machine}: {CLONED.format(number=boots_at_once(infos))}"
+        for machine, infos in told
+        if boots_at_once(infos) > 1
+    ]
+
+
 def state_of(info: ReaderInfo, now_ms: int) -> str:
     """Return whether a reader is active, retired (by its own word or by hand), or lost: silent for seven days."""
     if info.reason or info.state == RETIRED:
@@ -76,7 +87,7 @@ def _machine(machine: str, infos: list[ReaderInfo], now_ms: int, closed: int) ->
     least = min(info.complete_until_ms for info in waiting) if waiting else max(i.complete_until_ms for i in infos)
     body: MachineBody = {
         "machine": machine,
-        "host": next((info.host for info in reversed(infos) if info.host), ""),
+        "host": _host_of(infos),
         "state": next(state for state in (LOST, ACTIVE, RETIRED) if state in states),
         "complete_until": _instant(least),
         "last_heard": time_text(max(info.last_heard_ms for info in infos)),
@@ -87,6 +98,10 @@ def _machine(machine: str, infos: list[ReaderInfo], now_ms: int, closed: int) ->
     if number > 1:
         body["warning"] = CLONED.format(number=number)
     return body
+
+
+def _host_of(infos: Sequence[ReaderInfo]) -> str:
+    return next((info.host for info in reversed(infos) if info.host), "")
 
 
 def boots_at_once(infos: Sequence[ReaderInfo]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from joulebook_ledger.hosts import clones
 from joulebook_ledger.store import reads
 from joulebook_ledger.store.checks import run_checks
 
@@ -18,7 +19,7 @@ CANNOT_PROVE = (
 
 
 def verify_book(rows: Rows) -> VerifyBody:
-    """Return what every check of the book found; `ok` only where all of them hold."""
+    """Return what every check of the book found; `ok` only where all of them hold. A warning is of what facts say, and breaks nothing."""
     checks = run_checks(rows)
     newest = reads.last_link(rows)
     return {
@@ -26,5 +27,6 @@ def verify_book(rows: Rows) -> VerifyBody:
         "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks],
         "link": newest.sequence,
         "head": newest.digest,
+        "warnings": clones(rows),
         "cannot_prove": CANNOT_PROVE,
     }

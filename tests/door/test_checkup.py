@@ -22,7 +22,7 @@ FOUND: dict[str, Any] = {
         {"name": "RAPL package-0", "component": "cpu", "is_present": False, "method": "", "detail": "", "reason": "permission_denied",
          "why": "The kernel lets root alone read it.", "remedy": "sudo one\nsudo two"},
     ],
-    "ledger": {"name": "sqlite:///book", "reachable": False, "detail": "the book was made by a newer version", "not_set": {"pue": "joulebook init --pue NUMBER"}},
+    "ledger": {"name": "sqlite:///book", "reachable": False, "detail": "the book was made by a newer version", "warning": "2 boots were up at one time", "not_set": {"pue": "joulebook init --pue NUMBER"}},
     "spool": {"folder": "/s", "waiting": 3, "damaged": 1, "aside": [
         {"outcome": "conflicts_with_stored", "kind": "readings", "reason": "conflict", "detail": "two contents under one key", "file": "/s/aside"},
     ]},
@@ -54,6 +54,7 @@ def test_what_waits_and_what_was_refused_is_shown() -> None:
     assert "- scope 'x' is none of: host, process" in text
     assert "NOT in reach" in text
     assert "- the book was made by a newer version" in text
+    assert "- 2 boots were up at one time" in text
     assert not checkup.is_sound(FOUND)
 
 
@@ -87,4 +88,10 @@ def test_a_setting_that_is_none_does_not_put_the_ledger_out_of_reach(tmp_path: P
 def test_a_drop_box_is_in_reach_and_prices_nothing(tmp_path: Path) -> None:
     """What is to be set is set in the book that takes it in."""
     body = examined(tmp_path, JOULEBOOK_LEDGER=f"file://{tmp_path}/box")
-    assert body["ledger"] == {"name": f"file://{tmp_path}/box", "reachable": True, "detail": "", "not_set": {}}
+    assert body["ledger"] == {
+        "name": f"file://{tmp_path}/box",
+        "reachable": True,
+        "detail": "",
+        "warning": "",
+        "not_set": {},
+    }

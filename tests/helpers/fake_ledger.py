@@ -103,7 +103,7 @@ class FakeLedger:
         """Return a clean bill."""
         self._hear("verify")
         checks = [{"name": "links", "ok": True, "detail": ""}]
-        return {"ok": True, "checks": checks, "link": 3, "head": "ab" * 32, "cannot_prove": "nothing"}  # type: ignore[typeddict-item]
+        return {"ok": True, "checks": checks, "link": 3, "head": "ab" * 32, "warnings": [], "cannot_prove": "nothing"}  # type: ignore[typeddict-item]
 
     def snapshot(self, machine: str) -> bytes:
         """Return a small text."""

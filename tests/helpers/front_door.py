@@ -119,7 +119,7 @@ HOSTS: HostsBody = {
         ]}],
 }  # fmt: skip
 VERIFIED: VerifyBody = {
-    "ok": True, "checks": [{"name": "chain", "ok": True, "detail": "12 links"}], "link": 12, "head": "abcdef", "cannot_prove": "That.",
+    "ok": True, "checks": [{"name": "chain", "ok": True, "detail": "12 links"}], "link": 12, "head": "abcdef", "warnings": [], "cannot_prove": "That.",
 }  # fmt: skip
 
 

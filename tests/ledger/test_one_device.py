@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from books import HOUR, KWH, MINUTE, NOVEMBER, Story
 
+from joulebook.checkup import _warning
 from joulebook.hosts import page
 from joulebook.tables import Page
 from joulebook_ledger.queries import ReportQuery
@@ -44,6 +45,10 @@ def test_two_hosts_with_one_machine_id_are_counted_apart_and_it_is_said(sqlite_k
     text = " ".join(page(sqlite_keeper.ledger.hosts(), Page()).split())
     assert "systemd-machine-id-setup" in text
     assert "JOULEBOOK_MACHINE" in text
+    verified = sqlite_keeper.ledger.verify()
+    assert verified["ok"]
+    assert ["2 boots were up at one time" in warning for warning in verified["warnings"]] == [True]
+    assert _warning(sqlite_keeper.ledger, "m1") == machine["warning"]
 
 
 def test_a_restarted_host_is_no_clone(sqlite_keeper: Bookkeeper) -> None:
