@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from joulebook.tables import GAP, Page, pairs
 from joulebook_ledger.catalogue.zones import all_zones
-from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.factors import FACTOR_OBJECTS, MACHINE, ZONE, Factor, Placement, Site
 from joulebook_ledger.core.facts import Fact
 from joulebook_ledger.core.periods import hour_of, time_text
-from joulebook_ledger.core.resolution import KINDS, MACHINE_KINDS, ZONE_KINDS, FactorBook
+from joulebook_ledger.core.resolution import KINDS, FactorBook
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, decimal_text
 from joulebook_ledger.core.wire import DESK, list_of, to_wire
 from joulebook_ledger.desk import HOURS_PER_YEAR, NO_PUE_SOURCE, Place
@@ -25,6 +25,8 @@ WORDS = {
     "grid_location": "grid, location-based", "grid_market": "grid, market-based", "pue": "PUE of the site",
     "water_site": "water of the site", "water_source": "water of the grid", "tariff": "price of electricity",
     "instance_price": "price of an hour", "embodied": "making of the hardware",
+    "residual_mix": "residual mix of the market", "grid_marginal": "grid, marginal (a view, never booked)",
+    "upstream": "making and bringing of the fuel", "transmission_loss": "lost on the way to the site",
 }  # fmt: skip
 
 
@@ -84,11 +86,11 @@ def news(facts: Sequence[Fact], known: Known, *, zone_is_given: bool) -> list[Fa
 
 def object_of(kind: str, machine: str, site: Site | None) -> str:
     """Return what a factor of this kind is of, for this machine; empty where its site or zone is not known."""
-    if kind in MACHINE_KINDS:
+    if FACTOR_OBJECTS[kind] == MACHINE:
         return machine
     if site is None:
         return ""
-    return site.zone if kind in ZONE_KINDS else site.site
+    return site.zone if FACTOR_OBJECTS[kind] == ZONE else site.site
 
 
 def in_words(fact: Fact) -> tuple[str, str]:
@@ -113,6 +115,7 @@ def value_in_words(factor: Factor) -> str:
     """
     units = {
         "grid_location": " g CO2e/kWh", "grid_market": " g CO2e/kWh", "water_site": " l/kWh", "water_source": " l/kWh",
+        "residual_mix": " g CO2e/kWh", "grid_marginal": " g CO2e/kWh", "upstream": " g CO2e/kWh",
         "tariff": f" {factor.currency}/kWh", "instance_price": f" {factor.currency}/h",
     }  # fmt: skip
     if factor.kind == "embodied":

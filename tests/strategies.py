@@ -39,6 +39,10 @@ FACTOR_VALUES = {
     "tariff": st.integers(0, 1_000_000_000),
     "instance_price": st.integers(0, 1_000_000_000_000),
     "embodied": st.integers(0, 1_000_000_000_000),
+    "residual_mix": st.integers(0, 2_000_000_000),
+    "grid_marginal": st.integers(0, 2_000_000_000),
+    "upstream": st.integers(0, 2_000_000_000),
+    "transmission_loss": st.integers(0, 1_000_000),
 }
 OBJECTS = {
     "grid_location": ("FR", "DE"),
@@ -49,6 +53,10 @@ OBJECTS = {
     "tariff": ("site-1", "site-2"),
     "instance_price": MACHINES,
     "embodied": MACHINES,
+    "residual_mix": ("FR", "DE"),
+    "grid_marginal": ("FR", "DE"),
+    "upstream": ("FR", "DE"),
+    "transmission_loss": ("FR", "DE"),
 }
 
 

@@ -45,6 +45,10 @@ _UNITS = {
     "tariff": ("{currency}/kWh", MICRO),
     "instance_price": ("{currency}/h", MICRO),
     "embodied": ("kg CO2e/h", MICROGRAMS_PER_KILOGRAM),
+    "residual_mix": ("g CO2e/kWh", MICRO),
+    "grid_marginal": ("g CO2e/kWh", MICRO),
+    "upstream": ("g CO2e/kWh", MICRO),
+    "transmission_loss": ("of the electricity sent", MICRO),
 }
 
 

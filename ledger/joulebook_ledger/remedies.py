@@ -29,6 +29,10 @@ _COMMANDS = {
     "embodied": "joulebook init --embodied 250",
     "water_site": "joulebook init --water 0.2",
     "water_source": "joulebook init --water-source 1.5",
+    "residual_mix": "joulebook factors set residual_mix 450",
+    "grid_marginal": "joulebook factors set grid_marginal 600",
+    "upstream": "joulebook factors set upstream 80",
+    "transmission_loss": "joulebook factors set transmission_loss 0.07",
 }
 _MISSING = {
     "pue": "no PUE is set for the site",
@@ -39,6 +43,10 @@ _MISSING = {
     "embodied": "what making the machine emitted is not set (kg per year of service)",
     "water_site": "the site's water per kWh is not set (0 where cooling evaporates none)",
     "water_source": "the water behind the zone's electricity is not set (litres per kWh)",
+    "residual_mix": "no residual mix of the zone is known (g CO2e per kWh)",
+    "grid_marginal": "no marginal intensity of the zone is known (g CO2e per kWh)",
+    "upstream": "what making and bringing the zone's fuels emits is not set (g CO2e per kWh)",
+    "transmission_loss": "what is lost on the way to the site is not set (a share, such as 0.07)",
 }
 
 

@@ -166,7 +166,11 @@ def test_every_reason_has_its_sentence(kind, reason):
     """And whatever can be supplied names the command."""
     told = remedy(kind, reason)
     assert told
-    assert "`joulebook init --" in told or reason in {IN_INSTANCE_PRICE, NOT_PRICED_BY_TIME}
+    assert (
+        "`joulebook init --" in told
+        or "`joulebook factors set" in told
+        or reason in {IN_INSTANCE_PRICE, NOT_PRICED_BY_TIME}
+    )
 
 
 @given(

@@ -91,7 +91,7 @@ def test_the_tree_goes_down_to_readings_uses_and_factors(filled):
     for word in (
         "Our World in Data",
         "by owid, country, final",
-        "version 2023.1",
+        "version 2023.2",
         "pue of m01: 1.2",
         "laid on the time line",
     ):

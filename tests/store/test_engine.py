@@ -155,7 +155,7 @@ def test_the_migrations_make_the_tables_that_the_code_names(stored: StoredBook) 
 
 def test_ingest_names_the_columns_that_the_tables_have() -> None:
     """`shapes` says in short what the tables say at length."""
-    said = {"basis", "evidence_name", "evidence_digest", "receipt"}
+    said = {"receipt"}
     for table, shape in SHAPES.items():
         columns = METADATA.tables[table].columns
         assert set(shape.columns) == {column.name for column in columns} - said
@@ -189,8 +189,8 @@ NEXT = """
 import sqlalchemy
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "next"
+down_revision = "{newest}"
 
 
 def upgrade():
@@ -202,7 +202,7 @@ def upgrade():
 def next_version(folder: Path, then: str = "") -> Path:
     """Return the migrations of a version of Joulebook that does not exist yet: one more, and what it does then."""
     shutil.copytree(migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_next.py").write_text(NEXT.format(then=then))
+    (folder / "versions" / "next.py").write_text(NEXT.format(newest=NEWEST, then=then))
     return folder
 
 
@@ -211,7 +211,7 @@ def test_an_older_book_with_rows_is_copied_and_brought_up_to_date(stored: Stored
     stored.deliver(Story("m1").meter("cpu").reading("cpu", NOVEMBER, NOVEMBER + 1_000, 7).batch())
     stored.bring_up_to_date()
     before = stored.journal()
-    copy = migrate(stored.book.url, next_version(tmp_path / "next"), (*SCHEMAS, "0002"))
+    copy = migrate(stored.book.url, next_version(tmp_path / "next"), (*SCHEMAS, "next"))
     assert (stored.journal(), stored.ask("SELECT note FROM reader")) == (before, [("",)])
     with pytest.raises(IntegrityError):
         stored.run("UPDATE reader SET note = 'x'")
@@ -221,14 +221,14 @@ def test_an_older_book_with_rows_is_copied_and_brought_up_to_date(stored: Stored
     assert str(copy) in capsys.readouterr().err
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with read(f"sqlite:///{copy}") as rows:
-        assert rows.rows("SELECT version_num FROM alembic_version") == [("0001",)]
+        assert rows.rows("SELECT version_num FROM alembic_version") == [(NEWEST,)]
         assert rows.rows("SELECT COUNT(*) FROM meter_window") == [(1,)]
 
 
 def test_this_version_leaves_the_book_of_the_next_alone(stored: StoredBook, tmp_path: Path) -> None:
     """It names the version that made it."""
-    migrate(stored.book.url, next_version(tmp_path / "next"), (*SCHEMAS, "0002"))
-    with pytest.raises(Unavailable, match=r"schema 0002.*run joulebook [0-9.]+ or newer"):
+    migrate(stored.book.url, next_version(tmp_path / "next"), (*SCHEMAS, "next"))
+    with pytest.raises(Unavailable, match=r"schema next.*run joulebook [0-9.]+ or newer"):
         open_book(stored.book.url)
 
 
@@ -237,15 +237,15 @@ def test_an_upgrade_that_fails_changes_nothing(stored: StoredBook, tmp_path: Pat
     broken = next_version(tmp_path / "broken", "op.execute('SELECT broken FROM nowhere')")
     for _ in range(2):
         with pytest.raises((OperationalError, ProgrammingError)):
-            migrate(stored.book.url, broken, (*SCHEMAS, "0002"))
-    assert stored.ask("SELECT version_num FROM alembic_version") == [("0001",)]
+            migrate(stored.book.url, broken, (*SCHEMAS, "next"))
+    assert stored.ask("SELECT version_num FROM alembic_version") == [(NEWEST,)]
     with pytest.raises(Exception, match="note"), stored.book.read() as rows:
         rows.rows("SELECT note FROM reader")
     if stored.book.engine.dialect.name == "sqlite":
         path = Path(sqlite_path(stored.book.url))
         assert sorted(p.name for p in path.parent.glob("*.schema-*")) == [
-            f"{path.name}.schema-0001",
-            f"{path.name}.schema-0001.2",
+            f"{path.name}.schema-{NEWEST}",
+            f"{path.name}.schema-{NEWEST}.2",
         ]
 
 

@@ -16,7 +16,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import scale_decimal
 
 WORLD = "WORLD"
-EDITION = "1"
+EDITION = "2"
 # One standard deviation, standards.md §9: a national annual average differs from the hour's grid; the world differs from anywhere.
 COUNTRY_SIGMA_PPM = 250_000
 WORLD_SIGMA_PPM = 600_000
@@ -67,6 +67,7 @@ class Zone:
             sigma_ppm=WORLD_SIGMA_PPM if world else COUNTRY_SIGMA_PPM,
             source=WORLD_SOURCE if world else COUNTRY_SOURCE.format(name=self.name, year=self.year),
             licence="" if world else LICENCE,
+            basis="direct" if world else "lifecycle",
         )
 
 

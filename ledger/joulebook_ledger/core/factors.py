@@ -23,7 +23,27 @@ FACTOR_UNITS = {
     "tariff": "micro/kWh",
     "instance_price": "micro/h",
     "embodied": "ug/h",
+    "residual_mix": "ug/kWh",
+    "grid_marginal": "ug/kWh",
+    "upstream": "ug/kWh",
+    "transmission_loss": "ppm",
 }
+ZONE, SITE, MACHINE = "zone", "site", "machine"
+FACTOR_OBJECTS = {
+    "grid_location": ZONE,
+    "grid_market": ZONE,
+    "pue": SITE,
+    "water_site": SITE,
+    "water_source": ZONE,
+    "tariff": SITE,
+    "instance_price": MACHINE,
+    "embodied": MACHINE,
+    "residual_mix": ZONE,
+    "grid_marginal": ZONE,
+    "upstream": ZONE,
+    "transmission_loss": ZONE,
+}
+"""Kind -> what a factor of it is of."""
 # Greatest value per kind: what a 64-bit muldiv can price (CORE §4: divisor x value < 2^63), and for the grid 2 kg/kWh, above any
 # grid there is (standards.md §0.7).
 FACTOR_LIMITS = {
@@ -35,7 +55,14 @@ FACTOR_LIMITS = {
     "tariff": 1_000_000_000,
     "instance_price": 1_000_000_000_000,
     "embodied": 1_000_000_000_000,
+    "residual_mix": 2_000_000_000,
+    "grid_marginal": 2_000_000_000,
+    "upstream": 2_000_000_000,
+    "transmission_loss": 1_000_000,
 }
+PRICE_KINDS = ("tariff", "instance_price")
+CONTROLS = ("", "own", "other")
+BASES = ("", "direct", "lifecycle")
 FACTOR_STATES = ("provisional", "final")
 FALLBACKS = ("exact", "region", "country", "world", "declared")
 
@@ -59,6 +86,9 @@ class Factor:
         source: Where the figure comes from, for people.
         licence: Under which it may be used.
         currency: ISO 4217 code of a price; empty else.
+        basis: direct (what is burnt to make the electricity) or lifecycle (with fuel supply and plants); empty where nobody said.
+        evidence_name: Document that shows it, such as the file it was imported from.
+        evidence_digest: sha256 of that document, hex.
     """
 
     kind: str
@@ -75,6 +105,9 @@ class Factor:
     source: str
     licence: str = ""
     currency: str = ""
+    basis: str = ""
+    evidence_name: str = ""
+    evidence_digest: str = ""
 
     def __post_init__(self) -> None:
         """Check kind, unit, range and validity."""
@@ -107,7 +140,10 @@ class Factor:
         require_choice(self.state, "state", FACTOR_STATES)
         require_choice(self.fallback, "fallback", FALLBACKS)
         require_whole(self.sigma_ppm, "sigma_ppm")
-        priced = self.kind in {"tariff", "instance_price"}
+        require_choice(self.basis, "basis", BASES)
+        for name in ("evidence_name", "evidence_digest"):
+            require_text(getattr(self, name), name, empty=True)
+        priced = self.kind in PRICE_KINDS
         if priced != bool(self.currency) or (priced and not is_currency(self.currency)):
             raise Refused(
                 "bad_currency",
@@ -130,6 +166,9 @@ class Site:
         ownership: owned, colocated or cloud.
         valid_from_ms: First instant it holds.
         version: Given by the client.
+        provider: Whose cloud or data centre it is, such as "aws"; empty for one's own.
+        region: Its name there, such as "eu-west-3".
+        control: own or other: who decides on the energy of a colocated site; empty where nobody said, which counts as other.
     """
 
     site: str
@@ -137,13 +176,18 @@ class Site:
     ownership: str = "owned"
     valid_from_ms: int = 0
     version: str
+    provider: str = ""
+    region: str = ""
+    control: str = ""
 
     def __post_init__(self) -> None:
-        """Check ids and ownership."""
+        """Check ids, ownership and control."""
         require_text(self.site, "site", longest=LONGEST_NAME)
-        require_text(self.zone, "zone", longest=LONGEST_NAME, empty=True)
+        for name in ("zone", "provider", "region"):
+            require_text(getattr(self, name), name, longest=LONGEST_NAME, empty=True)
         require_text(self.version, "version", longest=LONGEST_NAME)
         require_choice(self.ownership, "ownership", OWNERSHIPS)
+        require_choice(self.control, "control", CONTROLS)
         require_whole(self.valid_from_ms, "valid_from_ms")
 
 

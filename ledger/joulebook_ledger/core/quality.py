@@ -40,6 +40,9 @@ _OF_PUE = {"exact": 0.03, "region": 0.08, "country": 0.20, "world": 0.20, "decla
 _OF_EMBODIED = {"exact": 0.30, "region": 0.60, "country": 0.60, "world": 0.85, "declared": 0.60}
 # A judgement: published figures differ in what they count.
 _OF_WATER = dict.fromkeys(FALLBACKS, 0.50)
+# A judgement, as for water: what a fuel costs before it is burnt differs by origin more than by grid; losses are metered by those who lose.
+_OF_UPSTREAM = dict.fromkeys(FALLBACKS, 0.50)
+_OF_LOSSES = dict.fromkeys(FALLBACKS, 0.25)
 # A contract says what it says.
 _OF_PRICES = dict.fromkeys(FALLBACKS, 0.0)
 SIGMA_OF_FACTOR: Mapping[str, Mapping[str, float]] = {
@@ -51,6 +54,10 @@ SIGMA_OF_FACTOR: Mapping[str, Mapping[str, float]] = {
     "tariff": _OF_PRICES,
     "instance_price": _OF_PRICES,
     "embodied": _OF_EMBODIED,
+    "residual_mix": _OF_GRID,
+    "grid_marginal": _OF_GRID,
+    "upstream": _OF_UPSTREAM,
+    "transmission_loss": _OF_LOSSES,
 }
 """Relative 1 sigma of a factor by kind and level of fallback, where the factor itself states none."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.factors import FACTOR_OBJECTS, MACHINE, SITE, ZONE, Factor, Placement, Site
 from joulebook_ledger.core.periods import day_of
-from joulebook_ledger.core.resolution import SITE_KINDS, ZONE_KINDS
+from joulebook_ledger.core.resolution import KINDS
 from joulebook_ledger.store import bulk
 from joulebook_ledger.store.rows import Rows
 
@@ -18,7 +18,7 @@ CAUSES = ("first", "late", "correction", "factor", "bill", "allocation", "restat
 """Of several causes the last in this order is named."""
 OF_READINGS = ("first", "late", "correction")
 """Causes for which the hours are made again from the windows; for any other the hours stand and only their price changes."""
-SOURCE, MACHINE, SITE, ZONE, CHAIN = "source", "machine", "site", "zone", "chain"
+SOURCE, CHAIN = "source", "chain"
 LAST_DAY = 1_000_000
 """A day far beyond any book: a mark without an end."""
 
@@ -45,11 +45,12 @@ def add(connection: Connection, receipt: int, marks: Sequence[Mark]) -> None:
 
 
 def of_fact(fact: object, cause: str = "factor") -> Mark | None:
-    """Return what a factor, a price, a site or a placement makes due; None for any other fact."""
+    """Return what a factor, a price, a site or a placement makes due; None for any other fact and for factors that views alone use."""
+    if isinstance(fact, Factor) and fact.kind not in KINDS:
+        return None
     if isinstance(fact, Factor):
-        scope = ZONE if fact.kind in ZONE_KINDS else SITE if fact.kind in SITE_KINDS else MACHINE
         last = LAST_DAY if fact.valid_to_ms is None else day_of(fact.valid_to_ms - 1)
-        return Mark(scope, fact.object, day_of(fact.valid_from_ms), last, cause)
+        return Mark(FACTOR_OBJECTS[fact.kind], fact.object, day_of(fact.valid_from_ms), last, cause)
     if isinstance(fact, Site):
         return Mark(SITE, fact.site, day_of(fact.valid_from_ms), LAST_DAY, cause)
     if isinstance(fact, Placement):

@@ -161,8 +161,8 @@ class PlainFacts:
             yield Mark(SOURCE, named["meter"], day, day, "correction")
         elif fact.table in MARKING:
             mark = of_fact(MARKING[fact.table](**named), cause="correction")
-            assert mark is not None
-            yield mark
+            if mark is not None:
+                yield mark
 
 
 def _refusal_of_meter(fact: Meter) -> Verdict | None:

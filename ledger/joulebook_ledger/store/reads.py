@@ -15,8 +15,9 @@ from joulebook_ledger.store.rows import Rows, one
 
 _FACTOR = (
     "kind", "object", "provider", "valid_from_ms", "version", "valid_to_ms", "value", "unit", "state", "fallback", "sigma_ppm",
-    "source", "licence", "currency",
+    "source", "licence", "currency", "basis", "evidence_name", "evidence_digest",
 )  # fmt: skip
+_SITE = ("site", "valid_from_ms", "version", "zone", "ownership", "provider", "region", "control")
 NO_LIMIT = 2**62
 """As a link: no bound. Every link and receipt number is smaller."""
 
@@ -163,12 +164,8 @@ def _factors(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Facto
 
 def _sites(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Site]]:
     gone = voided(rows, "site")
-    found = rows.rows(f"SELECT site, valid_from_ms, version, zone, ownership, receipt FROM site {within}", **bound)
-    return [
-        Known(Site(site=site, valid_from_ms=valid_from_ms, version=version, zone=zone, ownership=ownership), receipt)
-        for site, valid_from_ms, version, zone, ownership, receipt in found
-        if (site, valid_from_ms, version) not in gone
-    ]
+    found = rows.rows(f"SELECT {', '.join(_SITE)}, receipt FROM site {within}", **bound)
+    return [Known(Site(**dict(zip(_SITE, row, strict=False))), row[-1]) for row in found if row[:3] not in gone]
 
 
 def _placements(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Placement]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from joulebook_ledger.core.factors import MACHINE, SITE, ZONE
 from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.timeline import ReaderWindows, WindowUses
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
-from joulebook_ledger.store.marks import CHAIN, MACHINE, SITE, SOURCE, ZONE
+from joulebook_ledger.store.marks import CHAIN, SOURCE
 from joulebook_ledger.store.reads import voided
 from joulebook_ledger.store.rows import Rows, one
 

@@ -30,19 +30,22 @@ class Shape(NamedTuple):
         key: Its key columns, in the order of CORE §2.
         columns: All columns but the receipt, key first.
         numbers: Those of them that hold integers.
+        later: The last of the columns, which older books do not have.
     """
 
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     numbers: frozenset[str]
+    later: tuple[str, ...] = ()
 
     def key_of(self, row: Row) -> Key:
         """Return the key of a row."""
         return row[: len(self.key)]
 
 
-# `#` marks an integer; what stands before the bar is the key.
+# `#` marks an integer. What stands before the first bar is the key, behind a second one what was added after books existed without it:
+# a row's text names those columns only where they are not empty, so that the receipts of older books keep their digests.
 _WRITTEN = {
     "reader": "reader | machine boot host rank#",
     "meter": "meter | device domain component boundary role max_power_mw# label",
@@ -51,22 +54,26 @@ _WRITTEN = {
     "run_event": "run event | kind at_ms# labels status facts",
     "score": "run score | name value at_ms# step# split unit lower_is_better#",
     "work_count": "run count | start_ms# end_ms# requests# tokens_in# tokens_out# latency",
-    "site": "site valid_from_ms# version | zone ownership",
+    "site": "site valid_from_ms# version | zone ownership | provider region control",
     "placement": "machine valid_from_ms# version | site",
-    "factor": "kind object provider valid_from_ms# version | valid_to_ms# value# unit state fallback sigma_ppm# source licence currency",
+    "factor": "kind object provider valid_from_ms# version | valid_to_ms# value# unit state fallback sigma_ppm# source licence currency"
+    " | basis evidence_name evidence_digest",
     "correction": "voided_table voided_key | reason author",
     "retirement": "reader | reason author",
 }
 
 
 def _shape(table: str, written: str) -> Shape:
-    key, _, others = (part.split() for part in written.partition("|"))
-    columns = tuple(name.rstrip("#") for name in (*key, *others))
-    numbers = frozenset(name.rstrip("#") for name in (*key, *others) if name.endswith("#"))
-    return Shape(table, columns[: len(key)], columns, numbers)
+    key, *others = (part.split() for part in written.split("|"))
+    every = [*key, *(name for part in others for name in part)]
+    columns = tuple(name.rstrip("#") for name in every)
+    numbers = frozenset(name.rstrip("#") for name in every if name.endswith("#"))
+    later = tuple(name.rstrip("#") for part in others[1:] for name in part)
+    return Shape(table, columns[: len(key)], columns, numbers, later)
 
 
 SHAPES = {table: _shape(table, written) for table, written in _WRITTEN.items()}
+_LATER = {table: shape.later for table, shape in SHAPES.items() if shape.later}
 
 
 def _json(values: Mapping[str, object]) -> str:
@@ -111,7 +118,16 @@ def _count(fact: Count, _reader: str) -> Row:
 
 
 def _site(fact: Site, _reader: str) -> Row:
-    return (fact.site, fact.valid_from_ms, fact.version, fact.zone, fact.ownership)
+    return (
+        fact.site,
+        fact.valid_from_ms,
+        fact.version,
+        fact.zone,
+        fact.ownership,
+        fact.provider,
+        fact.region,
+        fact.control,
+    )
 
 
 def _placement(fact: Placement, _reader: str) -> Row:
@@ -121,7 +137,7 @@ def _placement(fact: Placement, _reader: str) -> Row:
 def _factor(fact: Factor, _reader: str) -> Row:
     return (
         fact.kind, fact.object, fact.provider, fact.valid_from_ms, fact.version, fact.valid_to_ms, fact.value, fact.unit, fact.state,
-        fact.fallback, fact.sigma_ppm, fact.source, fact.licence, fact.currency,
+        fact.fallback, fact.sigma_ppm, fact.source, fact.licence, fact.currency, fact.basis, fact.evidence_name, fact.evidence_digest,
     )  # fmt: skip
 
 
@@ -162,8 +178,20 @@ def key_text(key: Iterable[Value]) -> str:
 
 
 def row_text(table: str, row: Row) -> str:
-    """Return a row as one canonical text: integers in decimal, null as nothing, strings as length:value (CORE §9)."""
-    return table + "," + ",".join(["" if v is None else f"{len(v)}:{v}" if v.__class__ is str else str(v) for v in row])
+    """Return a row as one canonical text: integers in decimal, null as nothing, strings as length:value (CORE §9).
+
+    Columns that came later follow as `name=value`, where they are not empty.
+    """
+    later = _LATER.get(table, ())
+    first = len(row) - len(later)
+    text = table + "," + ",".join([_text(value) for value in row[:first]])
+    return text + "".join(
+        [f",{name}={_text(v)}" for name, v in zip(later, row[first:], strict=True) if v not in {None, ""}]
+    )
+
+
+def _text(value: Value) -> str:
+    return "" if value is None else f"{len(value)}:{value}" if value.__class__ is str else str(value)
 
 
 def facts_digest(texts: Iterable[str]) -> str:

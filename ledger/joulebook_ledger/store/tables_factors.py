@@ -20,6 +20,9 @@ class Site(SQLModel, table=True):
     version: str = words(primary_key=True)
     zone: str = words()
     ownership: str = words()
+    provider: str = words(sa_column_kwargs={"server_default": ""})
+    region: str = words(sa_column_kwargs={"server_default": ""})
+    control: str = words(sa_column_kwargs={"server_default": ""})
     receipt: int = whole(foreign_key="receipt.number")
 
 
