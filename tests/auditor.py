@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction
+from joulebook_ledger.core.facts import Correction, Restatement
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.wire import Batch
 
@@ -40,10 +41,17 @@ class Auditor:
     """The truth about a set of deliveries.
 
     Deliveries may repeat; a fact counts once; one that a correction voids does not count. The order of the batches is the order in
-    which factors were learnt, and matters for nothing else.
+    which factors were learnt, and matters for nothing else. Of a month that was closed, the auditor goes back to what stood in the book
+    when it was closed, and walks on from there.
     """
 
-    def __init__(self, batches: Iterable[Batch]) -> None:
+    def __init__(
+        self, batches: Iterable[Batch], links: Sequence[int] = (), closes: Iterable[tuple[int, int]] = ()
+    ) -> None:
+        self.closes = dict(closes)
+        self.link_of: list[int] = list(links)
+        self.restated: list[tuple[int, Restatement]] = []
+        self.voided_when: dict[tuple[object, ...], int] = {}
         self.readers: dict[str, Reader] = {}
         self.meters: dict[str, Meter] = {}
         self.windows: dict[tuple[str, str, int], Window] = {}
@@ -73,6 +81,9 @@ class Auditor:
             self.placements.append((learnt, fact))
         elif isinstance(fact, Correction):
             self.voided.add((fact.table, *json.loads(fact.key)))
+            self.voided_when.setdefault((fact.table, *json.loads(fact.key)), learnt)
+        elif isinstance(fact, Restatement):
+            self.restated.append((learnt, fact))
 
     def _leave_out_what_is_voided(self) -> None:
         def good(table: str, *key: object) -> bool:
@@ -80,9 +91,7 @@ class Auditor:
 
         self.windows = {key: window for key, window in self.windows.items() if good("meter_window", *key)}
         self.uses = {key: use for key, use in self.uses.items() if good("meter_use", *key)}
-        self.factors = [
-            (n, f) for n, f in self.factors if good("factor", f.kind, f.object, f.provider, f.valid_from_ms, f.version)
-        ]
+        self.restated = [(n, r) for n, r in self.restated if good("restatement", r.restatement)]
         self.sites = [(n, s) for n, s in self.sites if good("site", s.site, s.valid_from_ms, s.version)]
         self.placements = [
             (n, p) for n, p in self.placements if good("placement", p.machine, p.valid_from_ms, p.version)
@@ -257,19 +266,82 @@ class Auditor:
             return None
         else:
             wanted = site.zone if kind in {"grid_location", "grid_market", "water_source"} else site.site
-        holding = [
+        taken = self._factor(kind, wanted, at_ms)
+        if taken is None:
+            unpriced = kind == "instance_price" and site is not None and site.ownership != "cloud"
+            return "void" if unpriced else None
+        return taken.value
+
+    # --- which version ---
+
+    def _factor(self, kind: str, wanted: str, at_ms: int) -> Factor | None:
+        """Return the factor of a kind and object at an instant, as the month of the instant knows it."""
+        covering = [
             (learnt, f)
             for learnt, f in self.factors
             if (f.kind, f.object) == (kind, wanted)
             and f.valid_from_ms <= at_ms
             and (f.valid_to_ms is None or at_ms < f.valid_to_ms)
         ]
-        if not holding:
-            unpriced = kind == "instance_price" and site is not None and site.ownership != "cloud"
-            return "void" if unpriced else None
-        holding.sort(key=lambda lf: (lf[1].valid_from_ms, lf[0], lf[1].version), reverse=True)
-        holding.sort(key=lambda lf: (lf[1].provider != "desk", LEVELS.index(lf[1].fallback), lf[1].provider))
-        return holding[0][1].value
+        today = [(n, f) for n, f in covering if self._voided_at(f) is None]
+        moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+        month = moment.year * 100 + moment.month
+        later_closes = [closed for closed in self.closes if closed >= month]
+        if not later_closes:
+            return _first(today)
+        close = self.closes[min(later_closes)]
+        then = [
+            (n, f)
+            for n, f in covering
+            if self.link_of[n] <= self._knows(month, close, f) and not self._was_voided(f, self._knows(month, close, f))
+        ]
+        stood = _first(then)
+        if stood is None or stood.state == "final":
+            return stood
+        return self._walk_on(stood, self._knows(month, close, stood), today)
+
+    def _walk_on(self, stood: Factor, knew: int, today: list[tuple[int, Factor]]) -> Factor:
+        """Go through what came after a provisional factor, batch by batch, until a final one ends the walk."""
+        taken = [(-1, stood)]
+        batches = sorted({n for n, f in today if self.link_of[n] > knew and f.provider == stood.provider})
+        for batch in batches:
+            came = [(n, f) for n, f in today if n == batch and f.provider == stood.provider]
+            better = [(n, f) for n, f in came if _first([(-1, stood), (n, f)]) is f]
+            final = _first([(n, f) for n, f in better if f.state == "final"])
+            if final is not None:
+                return final
+            taken += better
+        found = _first(taken)
+        assert found is not None
+        return found
+
+    def _knows(self, month: int, close: int, factor: Factor) -> int:
+        """Return the link up to which a closed month knows a factor's series: the last word that was said about it."""
+        word = close
+        for _, r in self.restated:
+            about = all(
+                mine in ("", its)
+                for mine, its in ((r.kind, factor.kind), (r.object, factor.object), (r.provider, factor.provider))
+            )
+            if about and r.from_month <= month <= r.to_month:
+                word = r.factors_known
+        return word
+
+    def _voided_at(self, f: Factor) -> int | None:
+        return self.voided_when.get(("factor", f.kind, f.object, f.provider, f.valid_from_ms, f.version))
+
+    def _was_voided(self, factor: Factor, link: int) -> bool:
+        learnt = self._voided_at(factor)
+        return learnt is not None and self.link_of[learnt] <= link
+
+
+def _first(holding: list[tuple[int, Factor]]) -> Factor | None:
+    """Return who is first in line of the factors that hold together, each with when it was learnt."""
+    if not holding:
+        return None
+    line = sorted(holding, key=lambda lf: (lf[1].valid_from_ms, lf[0], lf[1].version), reverse=True)
+    line.sort(key=lambda lf: (lf[1].provider != "desk", LEVELS.index(lf[1].fallback), lf[1].provider))
+    return line[0][1]
 
 
 def _place_in_line(account: str) -> tuple[int, bytes]:

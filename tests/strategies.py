@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction
+from joulebook_ledger.core.facts import Correction, Restatement
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.wire import Batch, decode_batch, encode_batch, list_of, to_wire
 
@@ -20,7 +20,8 @@ BOOKS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 HOUR_MS = 3_600_000
-FIRST_HOUR = 20_000 * 24 - 1  # the last hour of a day and of nothing else in particular: books cross midnight
+FIRST_HOUR = 20_028 * 24 - 1  # the last hour of October 2024: books cross midnight and the end of a month
+MONTHS = (202410, 202411)
 MACHINES = ("machine-a", "machine-b")
 RUNS = ("run-1", "run-2", "Run-3", "untracked")
 MAX_POWER_MW = 1_000_000
@@ -166,6 +167,7 @@ def factors(draw: st.DrawFn, hours: int, version: str) -> Factor:
         version=version,
         value=draw(FACTOR_VALUES[kind]),
         unit=FACTOR_UNITS[kind],
+        state=draw(st.sampled_from(["final", "final", "provisional"])),
         fallback=draw(st.sampled_from(["exact", "country", "world"])),
         source="drawn",
         currency="EUR" if kind in {"tariff", "instance_price"} else "",
@@ -224,8 +226,8 @@ def books(draw: st.DrawFn, hours: int = 2) -> Deliveries:
 
 
 @st.composite
-def corrections_of(draw: st.DrawFn, deliveries: Deliveries) -> list[bytes]:
-    """Draw corrections that void some windows, uses, factors and places of a book, as the desk enters them."""
+def corrections_of(draw: st.DrawFn, deliveries: Deliveries, first: int = 0) -> list[bytes]:
+    """Draw corrections that void some windows, uses, factors and places of a book, as the desk enters them from a sequence on."""
     keys: list[tuple[str, list[object]]] = []
     for batch in deliveries.batches():
         for fact in batch.facts():
@@ -242,11 +244,82 @@ def corrections_of(draw: st.DrawFn, deliveries: Deliveries) -> list[bytes]:
                     keys.append(("placement", [fact.machine, fact.valid_from_ms, fact.version]))
     chosen = draw(st.lists(st.sampled_from(keys), max_size=5, unique_by=str)) if keys else []
     desk = Reader(reader="desk", rank=2, author="somebody")
-    first = len(deliveries.desk) + 1
+    first = first or len(deliveries.desk) + 1
     return [
         batch_of(desk, n, [Correction(table=table, key=key_text(key), reason="wrong", author="somebody")])
         for n, (table, key) in enumerate(chosen, first)
     ]
+
+
+@dataclass(frozen=True)
+class Life:
+    """What happened to a book, in order: ("tell", batch as bytes), ("book", 0), ("close", month)."""
+
+    acts: tuple[tuple[str, bytes | int], ...]
+
+    def sealed(self) -> tuple[list[Batch], list[int], list[tuple[int, int]]]:
+        """Return the batches, the link that seals each, and (month, link) of the closes; each "book" and "close" makes a link."""
+        batches, links, closes, link = [], [], [], 1
+        for act, what in self.acts:
+            if act == "tell":
+                batches.append(decode_batch(what))
+                links.append(link)
+                continue
+            if act == "close":
+                closes.append((what, link))
+            link += 1
+        return batches, links, closes
+
+
+@st.composite
+def lives(draw: st.DrawFn, hours: int = 2) -> Life:
+    """Draw the life of a book: told of, booked, closed, told more, restated and not, in any order."""
+    deliveries = draw(books(hours))
+    after = len(deliveries.desk) + 1
+    desk = Reader(reader="desk", rank=2, author="somebody")
+    more = [batch_of(desk, after + n, [draw(factors(hours, f"m{n}"))]) for n in range(draw(st.integers(0, 8)))]
+    told = list(draw(st.permutations([*deliveries.desk, *deliveries.readers, *more])))
+    acts: list[tuple[str, bytes | int]] = []
+    closed, link, restated = 0, 1, 0
+    for data in told:
+        acts.append(("tell", data))
+        match draw(st.sampled_from(["on", "on", "on", "book", "close", "restate", "undo", "void"])):
+            case "book":
+                acts.append(("book", 0))
+                link += 1
+            case "close" if closed < len(MONTHS):
+                acts.append(("close", MONTHS[closed]))
+                closed, link = closed + 1, link + 1
+            case "restate" if closed:
+                restated += 1
+                restatement = draw(restatements(f"r{restated}", MONTHS[:closed], link - 1))
+                acts.append(("tell", batch_of(desk, 1000 + len(acts), [restatement])))
+            case "undo" if restated:
+                key = key_text([f"r{draw(st.integers(1, restated))}"])
+                wrong = Correction(table="restatement", key=key, reason="wrong", author="somebody")
+                acts.append(("tell", batch_of(desk, 1000 + len(acts), [wrong])))
+            case "void":
+                so_far = Deliveries(readers=(), desk=tuple(what for act, what in acts if act == "tell"))
+                acts += [("tell", data) for data in draw(corrections_of(so_far, first=1000 + len(acts)))]
+    return Life(acts=(*acts, ("book", 0)))
+
+
+@st.composite
+def restatements(draw: st.DrawFn, name: str, closed: tuple[int, ...], newest_link: int) -> Restatement:
+    """Draw a restatement of closed months, of all factors or of some."""
+    first = draw(st.integers(0, len(closed) - 1))
+    kind = draw(st.sampled_from(["", "", *sorted(OBJECTS)]))
+    return Restatement(
+        restatement=name,
+        from_month=closed[first],
+        to_month=closed[-1],
+        kind=kind,
+        object=draw(st.sampled_from(["", *OBJECTS[kind]])) if kind else "",
+        provider=draw(st.sampled_from(["", "", "owid"])),
+        factors_known=draw(st.integers(1, newest_link)),
+        reason="revised",
+        author="somebody",
+    )
 
 
 def key_text(parts: list[object]) -> str:

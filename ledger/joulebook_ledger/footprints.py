@@ -85,11 +85,7 @@ class Pricer:
 
     def __init__(self, book: FactorBook) -> None:
         self._book = book
-        instants = {known.fact.valid_from_ms for known in book.factors}
-        instants |= {known.fact.valid_to_ms for known in book.factors if known.fact.valid_to_ms is not None}
-        instants |= {known.fact.valid_from_ms for known in book.sites}
-        instants |= {known.fact.valid_from_ms for known in book.placements}
-        self._changes = sorted({hour_of(at_ms) for at_ms in instants})
+        self._changes = sorted({hour_of(at_ms) for at_ms in book.changes})
         self._found: dict[tuple[str, bool, int, int, bool], Pricing] = {}
 
     def of(self, machine: str, component: str, first_hour: int, last_hour: int) -> Pricing:

@@ -4,7 +4,7 @@ from auditor import Auditor, Share
 from helpers.pure_book import PureBook
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import BOOKS, HOUR_MS, books, corrections_of, desks
+from strategies import BOOKS, HOUR_MS, books, corrections_of, desks, lives
 
 from joulebook_ledger.core.booking import add, delta, plus
 from joulebook_ledger.core.pricing import NOTHING
@@ -108,3 +108,10 @@ def test_what_a_correction_voids_is_as_if_it_had_never_been_said(deliveries, dat
     """Law 4: another fact corrects a fact; the auditor, who leaves the voided ones out, has the same books."""
     batches = [*deliveries.batches(), *map(decode_batch, data.draw(corrections_of(deliveries)))]
     assert PureBook(batches).balances() == Auditor(batches).balances()
+
+
+@BOOKS
+@given(lives())
+def test_closed_months_know_what_the_auditor_finds_in_the_books_of_that_day(life):
+    """Whatever is closed, revised, voided, restated and undone, and in whatever order: every hour is priced by the version it knows."""
+    assert PureBook(*life.sealed()).balances() == Auditor(*life.sealed()).balances()

@@ -15,8 +15,8 @@ from joulebook_ledger.core.resolution import (
     NO_PRICE_OF_HOURS,
     NO_ZONE,
     FactorBook,
-    Known,
 )
+from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import decode_batch
 
 HOUR = 3_600_000

@@ -23,7 +23,8 @@ from joulebook_ledger.bodies import (
 )
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.refusals import JoulebookError
-from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.core.resolution import FactorBook
+from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from joulebook_ledger.core.booking import Target, target_of_day
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction
+from joulebook_ledger.core.facts import Correction, Restatement
 from joulebook_ledger.core.pricing import COLUMNS, Rates
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
-from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.timeline import HourUsage, ReaderWindows, WindowUses, lay_hour
+from joulebook_ledger.core.versions import ALL_OPEN, History, Known, Restated
 from joulebook_ledger.core.wire import Batch
 
 HOURS_PER_DAY = 24
@@ -23,25 +24,35 @@ WindowKey = tuple[str, str, int]
 class PureBook:
     """What the books must hold after these batches; what a correction voids is left out."""
 
-    def __init__(self, batches: Iterable[Batch]) -> None:
+    def __init__(
+        self, batches: Iterable[Batch], links: Sequence[int] = (), closes: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Take batches in the order in which they came, the link that seals each, and (month, link) of every close."""
         self.readers: dict[str, Reader] = {}
         self.meters: dict[str, Meter] = {}
         self.windows: dict[WindowKey, Window] = {}
         self.uses: dict[WindowKey, dict[str, Use]] = defaultdict(dict)
         self.learnt: dict[str, dict[tuple[object, ...], Known[Any]]] = {"factor": {}, "site": {}, "placement": {}}
-        voided: list[Correction] = []
+        self.restated: dict[tuple[object, ...], Restatement] = {}
+        voided: list[tuple[int, Correction]] = []
         for known, batch in enumerate(batches):
             self.readers.setdefault(batch.reader.reader, batch.reader)
+            link = links[known] if links else 0
             for fact in batch.facts():
                 if isinstance(fact, Correction):
-                    voided.append(fact)
+                    voided.append((link, fact))
                 else:
-                    self._take(batch.reader.reader, known, fact)
-        for correction in voided:
-            self._void(correction.table, tuple(json.loads(correction.key)))
-        self.factors = FactorBook(*(list(self.learnt[table].values()) for table in ("factor", "site", "placement")))
+                    self._take(batch.reader.reader, known, link, fact)
+        gone = [self._void(link, correction.table, tuple(json.loads(correction.key))) for link, correction in voided]
+        restated = tuple(
+            Restated(r.from_month, r.to_month, r.kind, r.object, r.provider, r.factors_known)
+            for r in self.restated.values()
+        )
+        history = History(tuple(closes), restated, tuple(known for known in gone if known)) if closes else ALL_OPEN
+        known = (list(self.learnt[table].values()) for table in ("factor", "site", "placement"))
+        self.factors = FactorBook(*known, history)
 
-    def _take(self, reader: str, known: int, fact: object) -> None:
+    def _take(self, reader: str, known: int, link: int, fact: object) -> None:
         match fact:
             case Meter():
                 self.meters.setdefault(fact.key, fact)
@@ -50,19 +61,26 @@ class PureBook:
             case Use():
                 self.uses[fact.meter, reader, fact.start_ms].setdefault(fact.run, fact)
             case Factor(kind=kind, object=of, provider=provider, valid_from_ms=start, version=version):
-                self.learnt["factor"].setdefault((kind, of, provider, start, version), Known(fact, known))
+                self.learnt["factor"].setdefault((kind, of, provider, start, version), Known(fact, known, link))
+            case Restatement(restatement=name):
+                self.restated.setdefault((name,), fact)
             case Site(site=site, valid_from_ms=start, version=version):
-                self.learnt["site"].setdefault((site, start, version), Known(fact, known))
+                self.learnt["site"].setdefault((site, start, version), Known(fact, known, link))
             case Placement(machine=machine, valid_from_ms=start, version=version):
-                self.learnt["placement"].setdefault((machine, start, version), Known(fact, known))
+                self.learnt["placement"].setdefault((machine, start, version), Known(fact, known, link))
 
-    def _void(self, table: str, key: tuple[Any, ...]) -> None:
-        if table == "meter_window":
+    def _void(self, link: int, table: str, key: tuple[Any, ...]) -> Known[Factor] | None:
+        """Leave a fact out; return it where it is a factor, which months closed before still know."""
+        if table == "restatement":
+            self.restated.pop(key, None)
+        elif table == "meter_window":
             self.windows.pop(key, None)
         elif table == "meter_use":
             self.uses[key[:3]].pop(key[3], None)
         else:
-            self.learnt[table].pop(key, None)
+            known = self.learnt[table].pop(key, None)
+            return known._replace(voided=link) if known and table == "factor" else None
+        return None
 
     def hours(self) -> dict[tuple[str, int], list[ReaderWindows]]:
         """Return what each reader sent, by (meter, hour)."""

@@ -5,7 +5,8 @@ from books import NOVEMBER, run_id
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.core.resolution import FactorBook
+from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import decode_batch
 from joulebook_ledger.desk import (
     GRID_AVERAGE_SOURCE,

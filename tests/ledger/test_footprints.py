@@ -19,9 +19,9 @@ from joulebook_ledger.core.resolution import (
     NO_ZONE,
     NOT_PRICED_BY_TIME,
     FactorBook,
-    Known,
 )
 from joulebook_ledger.core.units import MILLISECONDS_PER_HOUR
+from joulebook_ledger.core.versions import Known
 from joulebook_ledger.footprints import Portion, Pricer, footprint
 from joulebook_ledger.remedies import remedy
 

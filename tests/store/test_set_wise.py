@@ -5,9 +5,10 @@ from auditor import Auditor
 from helpers.stored_book import StoredBook, shuffled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import books, corrections_of
+from strategies import books, corrections_of, lives
 
 from joulebook_ledger.core.wire import decode_batch
+from joulebook_ledger.store.checks import run_checks
 
 # A database is slow beside Python: fewer examples than of pure functions, on one book that is emptied between them.
 STORED = settings(
@@ -98,6 +99,21 @@ def test_what_corrections_void_is_taken_back(stored: StoredBook, data):
         assert stored.deliver(batch)[0].counts.get("refused", 0) == 0
     stored.bring_up_to_date(by_rule=by_rule)
     assert stored.booked() == Auditor([*deliveries.batches(), *map(decode_batch, corrections)]).balances()
+
+
+@STORED
+@given(lives())
+def test_a_book_that_was_closed_and_restated_holds_what_the_auditor_works_out(stored: StoredBook, life):
+    """By SQL and by the rule, with the same chain, digest by digest; and the book proves itself."""
+    chains = []
+    for by_rule in (False, True):
+        stored.empty()
+        stored.live(life, by_rule=by_rule)
+        assert stored.booked() == Auditor(*life.sealed()).balances()
+        chains.append((stored.ask("SELECT sequence, digest FROM link ORDER BY sequence"), stored.journal()))
+    assert chains[0] == chains[1]
+    with stored.book.read() as rows:
+        assert [check for check in run_checks(rows) if not check.ok] == []
 
 
 @pytest.mark.long

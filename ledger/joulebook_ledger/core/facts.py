@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from joulebook_ledger.core.events import Count, RunEvent, Score
-from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.periods import MONTHS_PER_YEAR
 from joulebook_ledger.core.records import Meter, Use, Window
-from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.core.vocabulary import LONGEST_NAME, require_text
+from joulebook_ledger.core.refusals import BadInput, Refused
+from joulebook_ledger.core.vocabulary import LONGEST_NAME, require_choice, require_text, require_whole
+
+EARLIEST_MONTH, LATEST_MONTH = 197001, 999912
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,53 @@ class Retirement:
             require_text(getattr(self, name), name)
 
 
-Fact = Meter | Window | Use | RunEvent | Score | Count | Factor | Site | Placement | Correction | Retirement
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restatement:
+    """Prices closed months as known at a later link. Undone by a correction that voids it.
+
+    Attributes:
+        restatement: Its id.
+        from_month: First month, yyyymm.
+        to_month: Last month, yyyymm.
+        kind: Of the factors that it is about; empty for every kind.
+        object: Of the factors; empty for every zone, site and machine.
+        provider: Of the factors; empty for every provider.
+        factors_known: The link up to which factors are then known.
+        reason: Why.
+        author: Who.
+    """
+
+    restatement: str
+    from_month: int
+    to_month: int
+    kind: str = ""
+    object: str = ""
+    provider: str = ""
+    factors_known: int
+    reason: str
+    author: str
+
+    def __post_init__(self) -> None:
+        """Check months, series, and that it says why and who."""
+        require_text(self.restatement, "restatement", longest=LONGEST_NAME)
+        for name in ("from_month", "to_month"):
+            month = require_whole(getattr(self, name), name)
+            if not EARLIEST_MONTH <= month <= LATEST_MONTH or not 1 <= month % 100 <= MONTHS_PER_YEAR:
+                raise Refused("no_month", f"{name} {month} is no month: write yyyymm, such as 202611")
+        if self.to_month < self.from_month:
+            raise Refused("months_in_reverse", f"from {self.from_month} to {self.to_month}")
+        if self.kind:
+            require_choice(self.kind, "kind", tuple(FACTOR_UNITS))
+        for name in ("object", "provider"):
+            require_text(getattr(self, name), name, empty=True)
+        require_whole(self.factors_known, "factors_known", least=1)
+        for name in ("reason", "author"):
+            require_text(getattr(self, name), name)
+
+
+Fact = (
+    Meter | Window | Use | RunEvent | Score | Count | Factor | Site | Placement | Correction | Retirement | Restatement
+)
 
 
 def content_text(fact: Fact) -> str:

@@ -3,8 +3,8 @@
 At an instant, of the versions of one (kind, object): those whose validity covers it; of them those of the nearest provider (what
 people entered at the desk first, then by level of fallback, then by name); of them the one that begins last; of those that begin
 together the one learnt last. So an older price that is entered late never displaces a newer one, and a correction of the same
-validity replaces what it corrects. A factor that changes within the hour is its time-weighted mean, floored once; a part of the hour
-without one leaves its share uncovered.
+validity replaces what it corrects. Of a closed month it is `versions` that says which of them count. A factor that changes within the hour is its
+time-weighted mean, floored once; a part of the hour without one leaves its share uncovered.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
-from joulebook_ledger.core.factors import FALLBACKS, Factor, Placement, Site
+from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.periods import Interval, month_interval, month_of
 from joulebook_ledger.core.pricing import NOT_APPLICABLE, AnyRate, NotApplicable, Rate, Rates
 from joulebook_ledger.core.refusals import Malformed
 from joulebook_ledger.core.units import MILLISECONDS_PER_HOUR
-from joulebook_ledger.core.wire import DESK, canonical_bytes, from_wire, to_wire
+from joulebook_ledger.core.versions import ALL_OPEN, NEVER, History, Known, as_closed, newest
+from joulebook_ledger.core.wire import canonical_bytes, from_wire, to_wire
 
 TIME = "time"
 CLOUD = "cloud"
@@ -37,23 +39,6 @@ NO_PRICE_OF_HOURS = "no_price_of_hours"
 
 T = TypeVar("T", Factor, Site, Placement)
 K = TypeVar("K", bound=Hashable)
-
-
-class Known(NamedTuple, Generic[T]):
-    """A fact and when it was learnt.
-
-    Attributes:
-        fact: The factor, site or placement.
-        known: Order of learning: the greater, the later (the receipt's number, or the link that sealed it).
-    """
-
-    fact: T
-    known: int
-
-
-KnownFactor = Known[Factor]
-KnownSite = Known[Site]
-KnownPlacement = Known[Placement]
 
 
 class Piece(NamedTuple):
@@ -93,13 +78,12 @@ class _Steps(Generic[T]):
 
     __slots__ = ("_bounds", "_values")
 
-    def __init__(self, candidates: Iterable[Known[T]]) -> None:
+    def __init__(
+        self, candidates: Iterable[Known[T]], choose: Callable[[Sequence[Known[T]]], Known[T] | None] = newest
+    ) -> None:
         """Resolve who holds from each instant at which one of them begins or ends."""
         opening = sorted(candidates, key=lambda known: known.fact.valid_from_ms)
-        ends = (_end_of(known.fact) for known in opening)
-        self._bounds = sorted(
-            {known.fact.valid_from_ms for known in opening} | {end for end in ends if end is not None}
-        )
+        self._bounds = sorted(_instants(opening))
         self._values: list[T | None] = []
         holding: list[Known[T]] = []
         begun = 0
@@ -108,12 +92,8 @@ class _Steps(Generic[T]):
                 holding.append(opening[begun])
                 begun += 1
             holding = [known for known in holding if (end := _end_of(known.fact)) is None or bound < end]
-            self._values.append(_preferred(holding))
-
-    @property
-    def bounds(self) -> Sequence[int]:
-        """Every instant at which something begins or ends, in order."""
-        return self._bounds
+            chosen = choose(holding)
+            self._values.append(chosen.fact if chosen else None)
 
     def at(self, at_ms: int) -> T | None:
         """Return what holds at an instant, or None."""
@@ -122,30 +102,45 @@ class _Steps(Generic[T]):
 
 
 class FactorBook:
-    """All factors, prices, sites and placements known at one time. Not to be changed after creation; it remembers what it found."""
+    """All factors, prices, sites and placements known at one time. Not to be changed after creation; it remembers what it found.
 
-    __slots__ = ("_changes", "_factors", "_found", "_placements", "_sites", "factors", "placements", "sites")
+    Attributes:
+        factors: Those that hold in open months.
+        sites: All of them.
+        placements: All of them.
+        history: What closed months were priced by.
+        changes: Every instant at which a rate may change, in order.
+    """
+
+    __slots__ = (
+        "_as_closed", "_factors", "_found", "_placements", "_series", "_sites", "changes", "factors", "history", "placements", "sites",
+    )  # fmt: skip
 
     def __init__(
         self,
         factors: Iterable[Known[Factor]] = (),
         sites: Iterable[Known[Site]] = (),
         placements: Iterable[Known[Placement]] = (),
+        history: History = ALL_OPEN,
     ) -> None:
         """Take what is known, in any order."""
         self.factors = tuple(factors)
         self.sites = tuple(sites)
         self.placements = tuple(placements)
-        self._factors = _steps_by(self.factors, lambda fact: (fact.kind, fact.object))
+        self.history = history
+        self._factors = _steps_by(self.factors, _series_of)
         self._sites = _steps_by(self.sites, lambda fact: fact.site)
         self._placements = _steps_by(self.placements, lambda fact: fact.machine)
-        self._changes = sorted(
+        self.changes = sorted(
             {
-                *_bounds_of(self._factors),
-                *_bounds_of(self._sites),
-                *_bounds_of(self._placements),
+                *_instants((*self.factors, *history.voided)),
+                *_instants(self.sites),
+                *_instants(self.placements),
+                *_instants_of_closes(history),
             }
         )
+        self._series = _grouped((*self.factors, *history.voided), _series_of) if history.closes else {}
+        self._as_closed: dict[tuple[str, str, int], _Steps[Factor] | None] = {}
         self._found: dict[tuple[str, bool, str, int, int], Rates] = {}
 
     @property
@@ -157,8 +152,8 @@ class FactorBook:
         """Return what prices a meter of this machine, component and boundary in an hour since the epoch."""
         start = hour * MILLISECONDS_PER_HOUR
         # Between two changes every whole hour is priced alike, so that a year of one tariff is resolved once.
-        before = bisect_right(self._changes, start)
-        within = bisect_right(self._changes, start + MILLISECONDS_PER_HOUR - 1)
+        before = bisect_right(self.changes, start)
+        within = bisect_right(self.changes, start + MILLISECONDS_PER_HOUR - 1)
         key = (machine, component == TIME, boundary, before, within)
         if key not in self._found:
             self._found[key] = _rates_of(boundary, self.explain(machine, component, boundary, hour))
@@ -169,7 +164,7 @@ class FactorBook:
         del boundary  # the same factors hold at every boundary; how they are applied is pricing's business
         start = hour * MILLISECONDS_PER_HOUR
         end = start + MILLISECONDS_PER_HOUR
-        inner = self._changes[bisect_right(self._changes, start) : bisect_right(self._changes, end - 1)]
+        inner = self.changes[bisect_right(self.changes, start) : bisect_right(self.changes, end - 1)]
         bounds = [start, *inner, end]
         return tuple(self._origin(kind, machine, component, bounds) for kind in KINDS)
 
@@ -215,6 +210,28 @@ class FactorBook:
             message = f"not a snapshot of factors: {str(error)[:200]}; any joulebook command writes a new one"
             raise Malformed(message) from None
 
+    def _holding(self, kind: str, name: str, at_ms: int) -> _Steps[Factor] | None:
+        """Return what holds of a kind and object in the month of an instant."""
+        series = self._factors.get((kind, name))
+        if not self.history.closes or (month := month_of(at_ms)) > self.history.closed_through:
+            return series
+        key = (kind, name, month)
+        if key not in self._as_closed:
+            self._as_closed[key] = self._closed_steps(self._series.get((kind, name), []), month) or series
+        return self._as_closed[key]
+
+    def _closed_steps(self, facts: Sequence[Known[Factor]], month: int) -> _Steps[Factor] | None:
+        """Return what holds in a closed month; None where that is what would hold if it were open."""
+        known = {
+            fact.provider: self.history.known(month, fact.kind, fact.object, fact.provider)
+            for fact in (one.fact for one in facts)
+        }
+        if all(one.link <= known[one.fact.provider] and one.voided == NEVER for one in facts):
+            return None
+        within = month_interval(month)
+        touching = [one for one in facts if _touches(one.fact, within)]
+        return _Steps(touching, lambda holding: as_closed(holding, known))
+
     def _origin(self, kind: str, machine: str, component: str, bounds: Sequence[int]) -> Origin:
         if kind in MACHINE_KINDS and component != TIME:
             whole = Piece(bounds[0], bounds[-1], machine, None, NOT_PRICED_BY_TIME)
@@ -238,46 +255,56 @@ class FactorBook:
             name = site.zone if kind in ZONE_KINDS else site.site
         if not name:
             return Piece(start, end, "", None, NO_ZONE)
-        series = self._factors.get((kind, name))
+        series = self._holding(kind, name, start)
         factor = series.at(start) if series else None
         if factor is None and kind == "instance_price" and site is not None and site.ownership != CLOUD:
             return Piece(start, end, name, None, NO_PRICE_OF_HOURS)
         return Piece(start, end, name, factor, "" if factor else NO_FACTOR)
 
 
-def _steps_by(facts: Iterable[Known[T]], key: Callable[[T], K]) -> dict[K, _Steps[T]]:
-    """Return what holds when, by key."""
+def _series_of(fact: Factor) -> tuple[str, str]:
+    return fact.kind, fact.object
+
+
+def _grouped(facts: Iterable[Known[T]], key: Callable[[T], K]) -> dict[K, list[Known[T]]]:
     grouped: defaultdict[K, list[Known[T]]] = defaultdict(list)
     for known in facts:
         grouped[key(known.fact)].append(known)
-    return {name: _Steps(group) for name, group in grouped.items()}
+    return dict(grouped)
 
 
-def _bounds_of(series: dict[K, _Steps[T]]) -> Iterator[int]:
-    """Yield every instant at which something of these changes."""
-    for steps in series.values():
-        yield from steps.bounds
+def _steps_by(facts: Iterable[Known[T]], key: Callable[[T], K]) -> dict[K, _Steps[T]]:
+    """Return what holds when, by key."""
+    return {name: _Steps(group) for name, group in _grouped(facts, key).items()}
+
+
+def _instants(facts: Iterable[Known[T]]) -> Iterator[int]:
+    """Yield every instant at which one of these begins or ends."""
+    for known in facts:
+        yield known.fact.valid_from_ms
+        end = _end_of(known.fact)
+        if end is not None:
+            yield end
+
+
+def _instants_of_closes(history: History) -> Iterator[int]:
+    """Yield where months that know other factors than the one before them may begin."""
+    for month, _ in history.closes:
+        yield month_interval(month).start_ms
+        yield month_interval(month).end_ms
+    for restated in history.restatements:
+        yield month_interval(restated.from_month).start_ms
+        yield month_interval(restated.to_month).end_ms
+
+
+def _touches(factor: Factor, within: Interval) -> bool:
+    end = factor.valid_to_ms
+    return factor.valid_from_ms < within.end_ms and (end is None or end > within.start_ms)
 
 
 def _end_of(fact: Factor | Site | Placement) -> int | None:
     """Return when a fact no longer holds by its own word; a place holds until the next is named."""
     return fact.valid_to_ms if isinstance(fact, Factor) else None
-
-
-def _preferred(holding: Sequence[Known[T]]) -> T | None:
-    """Return which of the facts that hold together is taken (see the top of this file)."""
-    if not holding:
-        return None
-    nearest = min(_distance(known.fact) for known in holding)
-    rivals = [known for known in holding if _distance(known.fact) == nearest]
-    return max(rivals, key=lambda known: (known.fact.valid_from_ms, known.known, known.fact.version)).fact
-
-
-def _distance(fact: Factor | Site | Placement) -> tuple[bool, int, str]:
-    """Return how far a factor's provider is from what was asked for; the least is nearest. Places have no provider."""
-    if not isinstance(fact, Factor):
-        return False, 0, ""
-    return fact.provider != DESK, FALLBACKS.index(fact.fallback), fact.provider
 
 
 def _mean(pieces: Sequence[Piece]) -> AnyRate:

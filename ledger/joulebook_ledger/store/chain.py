@@ -1,6 +1,7 @@
 """The chain: each link seals the receipts and entries of one transaction by digest (CORE §9).
 
-The digest of a receipt covers what it says and, through the digest of its facts, every row stored under it.
+The digest of a receipt covers what it says and, through the digest of its facts, every row stored under it. The digest of a close
+covers every row that it sealed, and stands after those of the entries of its link.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from joulebook_ledger.core import digest
+from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.store import bulk
-from joulebook_ledger.store.rows import Row, Rows, one
-from joulebook_ledger.store.shapes import row_text
+from joulebook_ledger.store.rows import Row, Rows, SqlRows, one
+from joulebook_ledger.store.shapes import facts_digest, row_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,6 +31,15 @@ RECEIPT = (
     "complete_until_ms",
     "author",
 )
+
+
+CLOSE_PARTS = {
+    "month_close": "month, closed_ms, tolerance_ppm, owed, author, link",
+    "close_total": f"month, source, account, method, {', '.join(COLUMNS)}",
+    "close_figure": "month, account, figures",
+    "close_label": "month, run, labels",
+}
+"""What a close is made of: table -> columns, in the order of its digest."""
 
 
 class Head(NamedTuple):
@@ -56,20 +67,36 @@ def receipts_digest(receipts: Iterable[Row]) -> str:
     return digest.receipts_digest((receipt[0], receipt[1], receipt_digest(receipt)) for receipt in ordered)
 
 
+def close_digests(rows: Rows, link: int) -> list[str]:
+    """Return the digest of every close under a link, in order of months."""
+    found = rows.rows("SELECT month FROM month_close WHERE link = :link ORDER BY month", link=link)
+    return [_close_digest(rows, month) for (month,) in found]
+
+
+def _close_digest(rows: Rows, month: int) -> str:
+    texts = (
+        row_text(table, row)
+        for table, columns in CLOSE_PARTS.items()
+        for row in rows.rows(f"SELECT {columns} FROM {table} WHERE month = :month", month=month)
+    )
+    return facts_digest(texts)
+
+
 def seal(
     connection: Connection, before: Head, now_ms: int, receipts: Sequence[Row], entry_digests: Iterable[str]
 ) -> Head:
     """Add the next link; the database checks the balance of its entries as it does so.
 
     Args:
-        connection: In the booker's transaction; entries, postings and sealed receipts of the link are there already.
+        connection: In the booker's transaction; entries, postings, sealed receipts and closes of the link are there already.
         before: The newest link so far.
         now_ms: The ledger's time; a link is always later than the one before.
         receipts: The receipts it seals, in the order of RECEIPT.
         entry_digests: Of its entries, in the order (source, day, revision).
     """
     sequence, at_ms = before.sequence + 1, max(now_ms, before.at_ms + 1)
-    of_receipts, of_entries = receipts_digest(receipts), digest.entries_digest(entry_digests)
+    sealed = (*entry_digests, *close_digests(SqlRows(connection), sequence))
+    of_receipts, of_entries = receipts_digest(receipts), digest.entries_digest(sealed)
     text = digest.link_digest(
         previous=before.digest, sequence=sequence, at_ms=at_ms, receipts=of_receipts, entries=of_entries
     )

@@ -26,17 +26,20 @@ def links(rows: Rows) -> list[Check]:
         )
     )
     entries = Groups(rows.stream("SELECT link, digest FROM entry ORDER BY link, source, day, revision"))
+    with_closes = rows.rows("SELECT DISTINCT link FROM month_close")
+    closes = {link: chain.close_digests(rows, link) for (link,) in with_closes}
     sql = "SELECT sequence, previous, at_ms, receipts_digest, entries_digest, digest FROM link ORDER BY sequence"
     before = chain.Head(0, -1, digest.FIRST_PREVIOUS)
     for link in rows.stream(sql):
-        differs = _differs(link, before, receipts.of(link[0]), [row[0] for row in entries.of(link[0])])
+        of_entries = [row[0] for row in entries.of(link[0])]
+        differs = _differs(link, before, receipts.of(link[0]), of_entries, closes.get(link[0], []))
         if differs:
             return [Check("links", ok=False, detail=f"link {link[0]}: {differs}")]
         before = chain.Head(link[0], link[2], link[5])
     return [Check("links", ok=True, detail=f"{many(before.sequence, 'link')}, head {before.digest[:12]}")]
 
 
-def _differs(link: Row, before: chain.Head, receipts: list[Row], entries: list[str]) -> str:
+def _differs(link: Row, before: chain.Head, receipts: list[Row], entries: list[str], closes: list[str]) -> str:
     sequence, previous, at_ms, of_receipts, of_entries, text = link
     if (sequence, previous) != (before.sequence + 1, before.digest):
         return f"it does not follow link {before.sequence}"
@@ -44,8 +47,9 @@ def _differs(link: Row, before: chain.Head, receipts: list[Row], entries: list[s
         return f"it is not later than link {before.sequence}"
     if chain.receipts_digest(receipts) != of_receipts:
         return f"its {many(len(receipts), 'receipt')} are not those that it sealed"
-    if digest.entries_digest(entries) != of_entries:
-        return f"its {many(len(entries), 'entry')} are not those that it sealed"
+    if digest.entries_digest([*entries, *closes]) != of_entries:
+        of_close = f" and {many(len(closes), 'close')}" if closes else ""
+        return f"its {many(len(entries), 'entry')}{of_close} are not those that it sealed"
     if (
         digest.link_digest(previous=previous, sequence=sequence, at_ms=at_ms, receipts=of_receipts, entries=of_entries)
         != text

@@ -6,7 +6,7 @@ entries with their postings; the link that seals them is added last, and the dat
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,6 +45,10 @@ class Booked(NamedTuple):
     booked_until_ms: int
 
 
+Closing = Callable[["Connection", int], None]
+"""What a close adds under the link that is being written: its rows (`chain.CLOSE_PARTS`)."""
+
+
 def book(
     engine: Engine, now_ms: int, wanted: Container[tuple[str, int]] | None = None, *, by_rule: bool = False
 ) -> Booked:
@@ -57,18 +61,41 @@ def book(
         by_rule: Work usage and prices out by the Python of `core` in place of SQL. The same digits, many times slower.
     """
     with alone(engine, BOOK_LOCK) as connection:
-        rows = SqlRows(connection)
-        before = chain.head(rows)
-        due = rows.rows("SELECT number, scope, object, first_day, last_day, cause, receipt FROM due ORDER BY number")
-        if not due:
-            return Booked(before.sequence, 0, before.at_ms)
-        work.make(connection)
-        seen = _fill_days(connection, due, wanted)
-        digests = _post(connection, before.sequence + 1, by_rule=by_rule)
-        receipts = _seal_receipts(connection, due, before.sequence + 1)
-        _forget(connection, seen)
-        after = chain.seal(connection, before, now_ms, receipts, digests) if digests or receipts else before
-        return Booked(after.sequence, len(digests), _booked_until(rows, after))
+        return book_within(connection, now_ms, wanted, by_rule=by_rule)
+
+
+def book_within(
+    connection: Connection,
+    now_ms: int,
+    wanted: Container[tuple[str, int]] | None = None,
+    *,
+    by_rule: bool = False,
+    closing: Closing | None = None,
+) -> Booked:
+    """Do what `book` does, in the transaction of one who holds the book's lock.
+
+    Args:
+        connection: Of `engine.alone`.
+        now_ms: As of `book`.
+        wanted: As of `book`.
+        by_rule: As of `book`.
+        closing: Called with the number of the link when its entries are there and before it is added.
+    """
+    rows = SqlRows(connection)
+    before = chain.head(rows)
+    due = rows.rows("SELECT number, scope, object, first_day, last_day, cause, receipt FROM due ORDER BY number")
+    if not due and closing is None:
+        return Booked(before.sequence, 0, before.at_ms)
+    work.make(connection)
+    seen = _fill_days(connection, due, wanted)
+    digests = _post(connection, before.sequence + 1, by_rule=by_rule)
+    receipts = _seal_receipts(connection, due, before.sequence + 1)
+    _forget(connection, seen)
+    if closing is not None:
+        closing(connection, before.sequence + 1)
+    is_needed = digests or receipts or closing is not None
+    after = chain.seal(connection, before, now_ms, receipts, digests) if is_needed else before
+    return Booked(after.sequence, len(digests), _booked_until(rows, after))
 
 
 def _booked_until(rows: SqlRows, head: chain.Head) -> int:

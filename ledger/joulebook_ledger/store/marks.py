@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from joulebook_ledger.core.factors import FACTOR_OBJECTS, MACHINE, SITE, ZONE, Factor, Placement, Site
-from joulebook_ledger.core.periods import day_of
+from joulebook_ledger.core.facts import Restatement
+from joulebook_ledger.core.periods import day_of, days_of_month
 from joulebook_ledger.core.resolution import KINDS
 from joulebook_ledger.store import bulk
 from joulebook_ledger.store.rows import Rows
@@ -18,7 +19,7 @@ CAUSES = ("first", "late", "correction", "factor", "bill", "allocation", "restat
 """Of several causes the last in this order is named."""
 OF_READINGS = ("first", "late", "correction")
 """Causes for which the hours are made again from the windows; for any other the hours stand and only their price changes."""
-SOURCE, CHAIN = "source", "chain"
+SOURCE, EVERYTHING, CHAIN = "source", "all", "chain"
 LAST_DAY = 1_000_000
 """A day far beyond any book: a mark without an end."""
 
@@ -45,7 +46,12 @@ def add(connection: Connection, receipt: int, marks: Sequence[Mark]) -> None:
 
 
 def of_fact(fact: object, cause: str = "factor") -> Mark | None:
-    """Return what a factor, a price, a site or a placement makes due; None for any other fact and for factors that views alone use."""
+    """Return what a factor, a place or a restatement makes due; None for any other fact and for factors that views alone use."""
+    if isinstance(fact, Restatement):
+        first, last = days_of_month(fact.from_month).start, days_of_month(fact.to_month).stop - 1
+        scope = FACTOR_OBJECTS[fact.kind] if fact.kind and fact.object else EVERYTHING
+        # Also where it is voided: what undoes a restatement stands beside it, and the two sum to nothing.
+        return Mark(scope, "" if scope == EVERYTHING else fact.object, first, last, "restatement")
     if isinstance(fact, Factor) and fact.kind not in KINDS:
         return None
     if isinstance(fact, Factor):
@@ -65,6 +71,7 @@ def expand(rows: Rows, scope: str, name: str, first_day: int, last_day: int) -> 
         return
     of = {
         SOURCE: "source = :name",
+        EVERYTHING: "'' = :name",
         MACHINE: "machine = :name",
         SITE: "machine IN (SELECT machine FROM placement WHERE site = :name)",
         ZONE: "machine IN (SELECT p.machine FROM placement AS p JOIN site AS s ON s.site = p.site WHERE s.zone = :name)",

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction, Fact, Retirement
+from joulebook_ledger.core.facts import Correction, Fact, Restatement, Retirement
+from joulebook_ledger.core.periods import month_text
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.units import MICRO, MILLISECONDS_PER_DAY
 from joulebook_ledger.core.wire import Batch
 from joulebook_ledger.store import bulk
 from joulebook_ledger.store.marks import SOURCE, Mark, of_fact
-from joulebook_ledger.store.neighbours import GREATEST_POWER_MW
+from joulebook_ledger.store.neighbours import GREATEST_POWER_MW, closed_through
 from joulebook_ledger.store.rows import SQLITE, Row, SqlRows, one
 from joulebook_ledger.store.shapes import SHAPES, Key, Shape, key_text, row_of
 from joulebook_ledger.store.verdicts import ALREADY_STORED, STORED, Verdict, conflict, refused
@@ -23,8 +24,18 @@ if TYPE_CHECKING:
 
 CURRENCY = "currency"
 MONEY_SCALE = "money_scale"
-VOIDABLE = ("meter_window", "meter_use", "run_event", "score", "work_count", "site", "placement", "factor")
-MARKING: dict[str, type[Any]] = {"site": Site, "placement": Placement, "factor": Factor}
+VOIDABLE = (
+    "meter_window",
+    "meter_use",
+    "run_event",
+    "score",
+    "work_count",
+    "site",
+    "placement",
+    "factor",
+    "restatement",
+)
+MARKING: dict[str, type[Any]] = {"site": Site, "placement": Placement, "factor": Factor, "restatement": Restatement}
 # PostgreSQL's index rows end at 2,704 bytes; a use's key is made of a meter, a reader and a run.
 LONGEST_KEY_BYTES = 2_400
 LONGEST_METER_BYTES = 800
@@ -96,6 +107,8 @@ class PlainFacts:
             return self._refusal_of_correction(fact)
         if isinstance(fact, Retirement):
             return self._refusal_of_retirement(fact)
+        if isinstance(fact, Restatement):
+            return self._refusal_of_restatement(fact)
         return None
 
     def _accept(self, fact: Fact, row: Row) -> None:
@@ -135,6 +148,18 @@ class PlainFacts:
         return refused(
             "no_such_reader", f"no reader {fact.reader!r} of a machine was ever heard of: `joulebook hosts` lists them"
         )
+
+    def _refusal_of_restatement(self, fact: Restatement) -> Verdict | None:
+        """Refuse what would bind an open month to factors of today: it takes the newest ones anyway until it is closed."""
+        closed = closed_through(self._rows)
+        if fact.to_month > closed:
+            last = f"the last closed month is {month_text(closed)}" if closed else "no month is closed"
+            return refused(
+                "month_is_open", f"{month_text(fact.to_month)} is open and takes the newest factors by itself: {last}"
+            )
+        if one(self._rows, "SELECT 1 FROM link WHERE sequence = :link", link=fact.factors_known) is None:
+            return refused("no_such_link", f"factors_known {fact.factors_known} is no link of this book")
+        return None
 
     def _voided_row(self, fact: Correction) -> Row | None:
         shape = SHAPES[fact.table]

@@ -57,12 +57,8 @@ def _kinds_of_sources(connection: Connection) -> list[Row]:
 
 def _starts(factors: FactorBook, first: int, end: int) -> list[int]:
     """Return the hours at which the rates may change, from the first hour to one past the last."""
-    instants = {
-        known.fact.valid_from_ms for facts in (factors.factors, factors.sites, factors.placements) for known in facts
-    }
-    instants |= {known.fact.valid_to_ms for known in factors.factors if known.fact.valid_to_ms is not None}
     # The hour within which something changes has rates of its own; from the next one on the new ones hold.
-    hours = {hour_of(instant) + after for instant in instants for after in (0, 1)}
+    hours = {hour_of(instant) + after for instant in factors.changes for after in (0, 1)}
     return sorted({first, end} | {hour for hour in hours if first < hour < end})
 
 
@@ -71,7 +67,7 @@ def _profiles(factors: FactorBook) -> dict[str, tuple[object, ...]]:
     said: dict[str, list[tuple[object, ...]]] = {}
     for known in sorted(factors.placements, key=lambda k: (k.fact.valid_from_ms, k.known, k.fact.version)):
         said.setdefault(known.fact.machine, []).append((known.fact.valid_from_ms, known.fact.site))
-    for index, factor in enumerate(factors.factors):
+    for index, factor in enumerate((*factors.factors, *factors.history.voided)):
         if factor.fact.kind in MACHINE_KINDS:
             said.setdefault(factor.fact.object, []).append(("factor", index))
     return {machine: tuple(things) for machine, things in said.items()}

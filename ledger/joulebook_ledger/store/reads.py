@@ -9,7 +9,8 @@ import json
 from typing import NamedTuple
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.resolution import FactorBook, Known
+from joulebook_ledger.core.resolution import FactorBook
+from joulebook_ledger.core.versions import NEVER, History, Known, Restated
 from joulebook_ledger.store.marks import CHAIN, SOURCE
 from joulebook_ledger.store.rows import Rows, one
 
@@ -141,38 +142,69 @@ def closed_months(rows: Rows, link: int = NO_LIMIT) -> dict[int, int]:
 
 def voided(rows: Rows, table: str) -> set[tuple[str | int, ...]]:
     """Return the keys of a table's facts that a correction voids."""
-    sql = "SELECT voided_key FROM correction WHERE voided_table = :name"
-    return {tuple(json.loads(row[0])) for row in rows.rows(sql, name=table)}
+    return set(_voided_at(rows, table, NO_LIMIT))
+
+
+def _voided_at(rows: Rows, table: str, link: int) -> dict[tuple[str | int, ...], int]:
+    """Return the keys of a table's facts that a correction sealed up to a link voids, with the link that seals it."""
+    sql = f"SELECT f.voided_key, {_LINK} FROM correction f {_SEALED} WHERE f.voided_table = :name AND {_LINK} <= :link"
+    return {tuple(json.loads(key)): sealed for key, sealed in rows.rows(sql, name=table, link=link)}
 
 
 def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
     """Return all factors, prices, sites and placements; before a link, those that were sealed up to it."""
-    sealed, bound = sealed_by(link)
-    within = f"WHERE 1 = 1 {sealed}"
-    return FactorBook(_factors(rows, within, bound), _sites(rows, within, bound), _placements(rows, within, bound))
+    closes = tuple(closed_months(rows, link).items())
+    factors = _factors(rows, link)
+    valid = [known for known in factors if known.voided == NEVER]
+    voided_later = tuple(known for known in factors if known.voided != NEVER) if closes else ()
+    history = History(closes, _restatements(rows, link) if closes else (), voided_later)
+    return FactorBook(valid, _sites(rows, link), _placements(rows, link), history)
 
 
-def _factors(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Factor]]:
-    sql = f"SELECT {', '.join(_FACTOR)}, receipt FROM factor {within}"
-    gone = voided(rows, "factor")
+_LINK = f"COALESCE(s.link, {NEVER})"
+_SEALED = "LEFT JOIN sealed_receipt AS s ON s.receipt = f.receipt"
+_KNOWN = f"f.receipt, {_LINK}"
+
+
+def _within(table: str) -> str:
+    """Return SQL for the facts of a table that are sealed up to the link :link."""
+    return f"FROM {table} AS f {_SEALED} WHERE {_LINK} <= :link"
+
+
+def _factors(rows: Rows, link: int) -> list[Known[Factor]]:
+    gone = _voided_at(rows, "factor", link)
+    sql = f"SELECT {', '.join(f'f.{column}' for column in _FACTOR)}, {_KNOWN} {_within('factor')}"
     return [
-        Known(Factor(**dict(zip(_FACTOR, row, strict=False))), row[-1])
-        for row in rows.rows(sql, **bound)
-        if row[:5] not in gone
+        Known(Factor(**dict(zip(_FACTOR, row, strict=False))), row[-2], row[-1], gone.get(row[:5], NEVER))
+        for row in rows.rows(sql, link=link)
     ]
 
 
-def _sites(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Site]]:
-    gone = voided(rows, "site")
-    found = rows.rows(f"SELECT {', '.join(_SITE)}, receipt FROM site {within}", **bound)
-    return [Known(Site(**dict(zip(_SITE, row, strict=False))), row[-1]) for row in found if row[:3] not in gone]
-
-
-def _placements(rows: Rows, within: str, bound: dict[str, int]) -> list[Known[Placement]]:
-    gone = voided(rows, "placement")
-    found = rows.rows(f"SELECT machine, valid_from_ms, version, site, receipt FROM placement {within}", **bound)
+def _sites(rows: Rows, link: int) -> list[Known[Site]]:
+    gone = _voided_at(rows, "site", link)
+    sql = f"SELECT {', '.join(f'f.{column}' for column in _SITE)}, {_KNOWN} {_within('site')}"
     return [
-        Known(Placement(machine=machine, valid_from_ms=valid_from_ms, version=version, site=site), receipt)
-        for machine, valid_from_ms, version, site, receipt in found
+        Known(Site(**dict(zip(_SITE, row, strict=False))), row[-2], row[-1])
+        for row in rows.rows(sql, link=link)
+        if row[:3] not in gone
+    ]
+
+
+def _placements(rows: Rows, link: int) -> list[Known[Placement]]:
+    gone = _voided_at(rows, "placement", link)
+    sql = f"SELECT f.machine, f.valid_from_ms, f.version, f.site, {_KNOWN} {_within('placement')}"
+    return [
+        Known(Placement(machine=machine, valid_from_ms=valid_from_ms, version=version, site=site), *known)
+        for machine, valid_from_ms, version, site, *known in rows.rows(sql, link=link)
         if (machine, valid_from_ms, version) not in gone
     ]
+
+
+def _restatements(rows: Rows, link: int) -> tuple[Restated, ...]:
+    """Return the restatements that hold, in the order in which they were learnt."""
+    gone = _voided_at(rows, "restatement", link)
+    sql = (
+        "SELECT f.restatement, f.from_month, f.to_month, f.kind, f.object, f.provider, f.factors_known"
+        f" {_within('restatement')} ORDER BY {_LINK}, f.receipt, f.restatement"
+    )
+    return tuple(Restated(*row[1:]) for row in rows.rows(sql, link=link) if row[:1] not in gone)

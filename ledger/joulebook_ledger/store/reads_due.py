@@ -9,7 +9,7 @@ from joulebook_ledger.core.factors import MACHINE, SITE, ZONE
 from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.timeline import ReaderWindows, WindowUses
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
-from joulebook_ledger.store.marks import CHAIN, SOURCE
+from joulebook_ledger.store.marks import CHAIN, EVERYTHING, SOURCE
 from joulebook_ledger.store.reads import voided
 from joulebook_ledger.store.rows import Rows, one
 
@@ -17,6 +17,7 @@ Key = tuple[str, int]
 """(source, day)"""
 
 _TOUCHED = {
+    EVERYTHING: "'' = :name",
     MACHINE: "p.machine = :name",
     SITE: "p.machine IN (SELECT machine FROM placement WHERE site = :name)",
     ZONE: "p.machine IN (SELECT q.machine FROM placement q JOIN site s ON s.site = q.site WHERE s.zone = :name)",

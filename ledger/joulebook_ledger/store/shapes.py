@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction, Fact, Retirement
+from joulebook_ledger.core.facts import Correction, Fact, Restatement, Retirement
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.wire import canonical_bytes
 
@@ -60,6 +60,7 @@ _WRITTEN = {
     " | basis evidence_name evidence_digest",
     "correction": "voided_table voided_key | reason author",
     "retirement": "reader | reason author",
+    "restatement": "restatement | from_month# to_month# kind object provider factors_known# reason author",
 }
 
 
@@ -149,11 +150,18 @@ def _retirement(fact: Retirement, _reader: str) -> Row:
     return (fact.reader, fact.reason, fact.author)
 
 
+def _restatement(fact: Restatement, _reader: str) -> Row:
+    return (
+        fact.restatement, fact.from_month, fact.to_month, fact.kind, fact.object, fact.provider, fact.factors_known, fact.reason,
+        fact.author,
+    )  # fmt: skip
+
+
 _ROWS: dict[type[Any], tuple[str, Callable[[Any, str], Row]]] = {
     Meter: ("meter", _meter), Window: ("meter_window", _window), Use: ("meter_use", _use), RunEvent: ("run_event", _run_event),
     Score: ("score", _score), Count: ("work_count", _count), Site: ("site", _site), Placement: ("placement", _placement),
     Factor: ("factor", _factor), Correction: ("correction", _correction),
-    Retirement: ("retirement", _retirement),
+    Retirement: ("retirement", _retirement), Restatement: ("restatement", _restatement),
 }  # fmt: skip
 
 
