@@ -16,21 +16,21 @@ from joulebook_ledger.core.refusals import BadInput
 
 app = typer.Typer()
 _LIST, _SET = "list", "set"
-SLURM = "slurm"
-IMPORTS = ("spool", SLURM)
+SLURM, MAP = "slurm", "map"
+IMPORTS = ("spool", SLURM, MAP)
 
 
 @app.command(
     "import", cls=PlainCommand, rich_help_panel=BOOKS,
     epilog=examples(
         "joulebook import spool /shared/joulebook", "joulebook import spool node-17-spool.tar.gz",
-        "joulebook import spool /media/stick/spool --final --json", "sacct … | joulebook import slurm -",
+        "joulebook import spool /media/stick/spool --final --json", "sacct … | joulebook import slurm -", "joulebook import map teams.csv",
     ),
 )  # fmt: skip
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -.")],
+    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file.")],
     *,
     final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
     json: Json = False,
@@ -38,8 +38,12 @@ def take_in(
     """Take in what readers left in a drop-box, a spool that was carried here, or past jobs of Slurm; what was taken before changes nothing.
 
     Nothing is changed or removed where it lies. Of Slurm: `SLURM_TIME_FORMAT=%s sacct --parsable2
-    --format=JobID,JobName,Account,Cluster,State,Start,End,ConsumedEnergyRaw`, or `sacct --json`.
+    --format=JobID,JobName,Account,Cluster,State,Start,End,ConsumedEnergyRaw`, or `sacct --json`. A map has the columns kind (account,
+    namespace, label, team, cost_centre), name, value and, where it is not always, valid_from.
     """
+    if kind == MAP:
+        take_in_map(door_of(context), source, json=json)
+        return
     if kind == SLURM:
         take_in_jobs(door_of(context), source, json=json)
         return
@@ -64,6 +68,30 @@ def take_in_jobs(door: Door, source: str, *, json: bool) -> None:
     with door.ledger() as ledger:
         body = past_jobs.take_in(text, ledger)
     door.answer(body, None if json else past_jobs.page(body, door.page))
+
+
+def take_in_map(door: Door, source: str, *, json: bool) -> None:
+    """Take in which team, cost centre and entity names stand for."""
+    from joulebook import maps
+
+    data = maps.read(source)
+    with door.ledger() as ledger:
+        door.enter(ledger, maps.map_batch(door.entry(), data))
+        body = ledger.maps()
+    door.answer(body, None if json else maps.page(body, door.page))
+
+
+@app.command(
+    "maps", cls=PlainCommand, rich_help_panel=BOOKS, epilog=examples("joulebook maps", "joulebook maps --json", "joulebook import map teams.csv"),
+)  # fmt: skip
+def maps(context: typer.Context, *, json: Json = False) -> None:
+    """List which team an account, namespace or label stands for, and the cost centre and entity of a team, each from when on."""
+    from joulebook.maps import page
+
+    door = door_of(context)
+    with door.ledger() as ledger:
+        body = ledger.maps()
+    door.answer(body, None if json else page(body, door.page))
 
 
 @app.command(

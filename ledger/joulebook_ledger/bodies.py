@@ -183,6 +183,23 @@ class HostsBody(TypedDict):
     machines: list[MachineBody]
 
 
+class MapLineBody(TypedDict):
+    """One line of the map: what a name stands for from an instant on (null: always), and null where it stands for nothing any more."""
+
+    kind: str
+    name: str
+    to: str
+    value: str | None
+    valid_from: str | None
+    version: str
+
+
+class MapsBody(TypedDict):
+    """The map of accounts, namespaces, labels, teams and cost centres."""
+
+    items: list[MapLineBody]
+
+
 class CheckBody(TypedDict):
     """One check of `verify`."""
 

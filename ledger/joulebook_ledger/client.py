@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     import httpx2
     import tenacity
 
-    from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.bodies import (
+        HostsBody,
+        MapsBody,
+        RankBody,
+        ReportBody,
+        RunBody,
+        RunsBody,
+        VerifyBody,
+        WhyBody,
+    )
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
@@ -148,6 +157,10 @@ class HttpLedger:
     def hosts(self) -> HostsBody:
         """Return the machines and their readers."""
         return cast("HostsBody", self._body("GET", "/v1/hosts"))
+
+    def maps(self) -> MapsBody:
+        """Return the map of accounts, teams and cost centres."""
+        return cast("MapsBody", self._body("GET", "/v1/maps"))
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""

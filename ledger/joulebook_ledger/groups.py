@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from joulebook_ledger.core.names import COST_CENTRE, ENTITY
 from joulebook_ledger.core.periods import day_text, month_of_day, month_text
 from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import split_by_largest_remainder
@@ -124,7 +125,7 @@ def _key(name: str, cell: Cell, runs: Mapping[str, RunFacts], lens: Lens) -> str
         return lens.site(cell) or None
     if cell.account in RESERVED_ACCOUNTS or name == "run":
         return cell.account
-    assert name in {*LABELS, "scope"} or name.startswith("tag:"), name
+    assert name in {*LABELS, COST_CENTRE, ENTITY, "scope"} or name.startswith("tag:"), name
     run = runs.get(cell.account)
     if name == "scope":
         return str(run.facts.get("scope", SCOPES[0])) if run else None

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.bodies import (
+        HostsBody,
+        MapsBody,
+        RankBody,
+        ReportBody,
+        RunBody,
+        RunsBody,
+        VerifyBody,
+        WhyBody,
+    )
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
@@ -48,6 +57,10 @@ class Ledger(Protocol):
 
     def hosts(self) -> HostsBody:
         """Return the machines, their readers, and who owes which month."""
+        ...
+
+    def maps(self) -> MapsBody:
+        """Return the map of accounts, teams and cost centres."""
         ...
 
     def verify(self) -> VerifyBody:

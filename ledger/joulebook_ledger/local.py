@@ -14,7 +14,16 @@ from joulebook_ledger.store import reads
 from joulebook_ledger.store.engine import open_book
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+    from joulebook_ledger.bodies import (
+        HostsBody,
+        MapsBody,
+        RankBody,
+        ReportBody,
+        RunBody,
+        RunsBody,
+        VerifyBody,
+        WhyBody,
+    )
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
@@ -109,6 +118,13 @@ class LocalLedger:
 
         with self._book.read() as rows:
             return list_hosts(rows, self._clock())
+
+    def maps(self) -> MapsBody:
+        """Return the map of accounts, teams and cost centres."""
+        from joulebook_ledger.maps import list_maps
+
+        with self._book.read() as rows:
+            return list_maps(rows)
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself."""

@@ -12,6 +12,8 @@ GROUPINGS = (
     "model",
     "version",
     "team",
+    "cost_centre",
+    "entity",
     "project",
     "task",
     "stage",

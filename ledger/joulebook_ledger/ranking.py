@@ -19,7 +19,7 @@ from joulebook_ledger.queries import RESOURCES
 from joulebook_ledger.resources import Resource, resources_of
 from joulebook_ledger.runfacts import FINISHED, RunFacts, run_facts
 from joulebook_ledger.scores import RunScore, run_scores
-from joulebook_ledger.store import reads_runs
+from joulebook_ledger.store import reads, reads_runs
 from joulebook_ledger.tellapart import can_tell_apart
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def make_ranking(rows: Rows, query: RankQuery) -> RankBody:
         raise BadInput(f"per {query.per[:60]!r} is none of: {', '.join(RESOURCES)}")
     if query.stage and query.stage not in STAGES:
         raise BadInput(f"stage {query.stage[:60]!r} is none of: {', '.join(STAGES)}")
-    runs = run_facts(reads_runs.events(rows))
+    runs = run_facts(reads_runs.events(rows), reads.names(rows))
     scores = [score for score in run_scores(reads_runs.scores(rows)) if score.run in runs]
     choice = _choose(query, runs, scores)
     if choice is None:

@@ -120,7 +120,8 @@ def lay_report(rows: Rows, query: ReportQuery, *, by_day: bool = False) -> Laid:
     lens = Lens(rows, stand.limit)
     cells = _cells(rows, query, stand, by_day=by_day or _is_by_day(query, lens))
     accounts = {cell.account for cell in cells}.difference(RESERVED_ACCOUNTS)
-    runs = run_facts(reads_runs.events(rows, sorted(accounts), stand.limit)) if accounts else {}
+    events = reads_runs.events(rows, sorted(accounts), stand.limit) if accounts else []
+    runs = run_facts(events, reads.names(rows, stand.limit)) if events else {}
     groups = group(cells, query.by, runs, lens)
     if query.idle != "separate":
         groups = spread_idle(groups, query.by, query.idle, lens)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from joulebook_ledger.core.periods import Interval, union_ms
 
 if TYPE_CHECKING:
+    from joulebook_ledger.core.names import Names
     from joulebook_ledger.store.reads_runs import Event
 
 RUNNING = "running"
@@ -36,7 +37,7 @@ class RunFacts(NamedTuple):
 
     Attributes:
         run: Its id.
-        labels: The newest of each; an empty value takes a label back.
+        labels: The newest of each, an empty value takes a label back; team, cost centre and entity also by the map.
         status: finished, failed, killed, running, or unknown where no event says that it ran.
         started_ms: First sign of it, or None.
         ended_ms: End of the last attempt, or None while it runs.
@@ -66,9 +67,14 @@ class RunFacts(NamedTuple):
         return union_ms(pieces)
 
 
-def run_facts(events: Iterable[Event]) -> dict[str, RunFacts]:
-    """Return every run's facts; its events come together, in order of (time, id)."""
-    return {run: _facts_of(run, list(its)) for run, its in groupby(events, key=lambda event: event.run)}
+def run_facts(events: Iterable[Event], names: Names) -> dict[str, RunFacts]:
+    """Return every run's facts; its events come together, in order of (time, id).
+
+    Args:
+        events: What happened to the runs.
+        names: Fills team, cost centre and entity where the run's own labels leave them empty.
+    """
+    return {run: _facts_of(run, list(its), names) for run, its in groupby(events, key=lambda event: event.run)}
 
 
 def unknown_run(run: str) -> RunFacts:
@@ -76,7 +82,7 @@ def unknown_run(run: str) -> RunFacts:
     return RunFacts(run, {}, UNKNOWN_STATUS, None, None, (), {}, "")
 
 
-def _facts_of(run: str, events: Sequence[Event]) -> RunFacts:
+def _facts_of(run: str, events: Sequence[Event], names: Names) -> RunFacts:
     labels: dict[str, str] = {}
     facts: dict[str, int | str] = {}
     for event in events:
@@ -90,6 +96,7 @@ def _facts_of(run: str, events: Sequence[Event]) -> RunFacts:
     labels = {name: value for name, value in labels.items() if value or name == "version"}
     attempts, status = _attempts_of(events)
     started = attempts[0][0] if attempts else None
+    labels = names.filled(labels, events[0].at_ms if started is None else started)
     ended = attempts[-1][1] if attempts else None
     return RunFacts(run, labels, status, started, ended, tuple(attempts), facts, labels.pop(EXCLUDE, ""))
 

@@ -15,7 +15,7 @@ from joulebook_ledger.pending import pending_cells
 from joulebook_ledger.runfacts import RUNNING, UNKNOWN_STATUS, RunFacts, run_facts, unknown_run
 from joulebook_ledger.scores import run_scores
 from joulebook_ledger.stand import stand_of
-from joulebook_ledger.store import reads_amounts, reads_runs
+from joulebook_ledger.store import reads, reads_amounts, reads_runs
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow, RunBody, RunsBody, ScoreBody
@@ -46,7 +46,7 @@ def list_runs(rows: Rows, query: RunsQuery) -> RunsBody:
     order = list(known) + [run for run in _booked_runs(rows) if run not in known]
     facts: Mapping[str, RunFacts] = {}
     if query.labels:
-        facts = run_facts(reads_runs.events(rows))
+        facts = run_facts(reads_runs.events(rows), reads.names(rows))
         order = [run for run in order if _matches(facts.get(run) or unknown_run(run), query.labels)]
     teller = _Teller(rows)
     if query.sort != STARTED:
@@ -103,7 +103,7 @@ class _Teller:
 
     def bodies(self, runs: Sequence[str], *, with_pending: bool = False) -> list[RunBody]:
         """Return these runs as bodies, with what is due and not booked yet where asked."""
-        facts = run_facts(reads_runs.events(self._rows, runs))
+        facts = run_facts(reads_runs.events(self._rows, runs), reads.names(self._rows))
         cells = self._cells(runs)
         machines = reads_runs.machines_of(self._rows, runs)
         scores: defaultdict[str, list[ScoreBody]] = defaultdict(list)
@@ -123,7 +123,7 @@ class _Teller:
     def figures(self, runs: Sequence[str], name: str) -> dict[str, float]:
         """Return one figure of every run, to sort by; what is unknown sorts last."""
         if name == "duration_s":
-            facts = run_facts(reads_runs.events(self._rows))
+            facts = run_facts(reads_runs.events(self._rows), reads.names(self._rows))
             return {run: facts[run].duration_ms(self._until_ms) if run in facts else -1.0 for run in runs}
         cells = self._cells(None)
         found: dict[str, float] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from joulebook_ledger.bodies import HostsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+from joulebook_ledger.bodies import HostsBody, MapsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
 from joulebook_ledger.queries import RESOURCES, RankQuery, ReportQuery, RunsQuery
@@ -98,6 +98,11 @@ class FakeLedger:
         """Return no machine."""
         self._hear("hosts")
         return {"at": "2026-11-22T10:00:00.000Z", "machines": []}
+
+    def maps(self) -> MapsBody:
+        """Return no line."""
+        self._hear("maps")
+        return {"items": []}
 
     def verify(self) -> VerifyBody:
         """Return a clean bill."""

@@ -3,6 +3,7 @@
 import pytest
 from books import HOUR, KWH, MINUTE, NOVEMBER, Plan, Story, realistic_batches, run_id
 
+from joulebook_ledger.core.names import Names
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.desk import Place, init_batch, score_batch
 from joulebook_ledger.queries import ReportQuery, RunsQuery
@@ -16,7 +17,7 @@ RUN = run_id("run")
 def told(*events):
     """Return the facts of a run of which these events are known: (kind, at_ms) or (kind, at_ms, status)."""
     rows = [Event(RUN, str(n), kind, at, {}, (status or [""])[0], {}) for n, (kind, at, *status) in enumerate(events)]
-    return run_facts(rows)[RUN]
+    return run_facts(rows, Names())[RUN]
 
 
 @pytest.mark.parametrize(
@@ -54,11 +55,11 @@ def test_the_schedulers_own_word_holds_over_what_the_ranks_saw(state, status):
         Event(RUN, "c", "ended", 40, {}, "failed", {}),
         Event(RUN, "d", "ended", 41, {}, "killed", {"scheduler_state": state}),
     ]
-    run = run_facts(ranks)[RUN]
+    run = run_facts(ranks, Names())[RUN]
     assert (run.status, run.facts["scheduler_state"]) == (status, state)
     again = [*ranks, Event(RUN, "e", "started", 50, {}, "", {}), Event(RUN, "f", "ended", 60, {}, "finished", {})]
-    assert run_facts(again)[RUN].status == "finished"
-    assert run_facts(again[:-1])[RUN].status == "running"
+    assert run_facts(again, Names())[RUN].status == "finished"
+    assert run_facts(again[:-1], Names())[RUN].status == "running"
 
 
 def test_peaks_keep_the_greatest_of_all_ranks():
@@ -67,7 +68,7 @@ def test_peaks_keep_the_greatest_of_all_ranks():
         Event(RUN, "a", "ended", 1, {}, "finished", {"peak_memory_bytes": 9, "exit_code": 1}),
         Event(RUN, "b", "ended", 2, {}, "finished", {"peak_memory_bytes": 5, "exit_code": 0}),
     ]
-    assert run_facts(events)[RUN].facts == {"peak_memory_bytes": 9, "exit_code": 0}
+    assert run_facts(events, Names())[RUN].facts == {"peak_memory_bytes": 9, "exit_code": 0}
 
 
 def test_a_run_is_found_by_a_unique_beginning(keeper):

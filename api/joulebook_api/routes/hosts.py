@@ -1,4 +1,4 @@
-"""Which machines there are, and who still owes what it measured."""
+"""Which machines there are, who still owes what it measured, and to whom names belong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
-from joulebook_ledger.bodies import HostsBody
+from joulebook_ledger.bodies import HostsBody, MapsBody
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["hosts"])
 
@@ -20,3 +20,14 @@ router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["hosts"])
 def list_hosts(book: Book) -> Response:
     """Return every machine with its readers: their state, until when they told everything, and when they were heard of last."""
     return JSONResponse(book.hosts())
+
+
+@router.get(
+    "/v1/maps",
+    operation_id="listMaps",
+    summary="List which team, cost centre and entity names stand for",
+    responses={200: {"model": MapsBody}, **problems(401, 422, 503)},
+)
+def list_maps(book: Book) -> Response:
+    """Return the map of accounts, namespaces, labels, teams and cost centres, each line with the instant from which on it holds."""
+    return JSONResponse(book.maps())

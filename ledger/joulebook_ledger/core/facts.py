@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.periods import MONTHS_PER_YEAR
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.refusals import BadInput, Refused
@@ -102,7 +103,19 @@ class Restatement:
 
 
 Fact = (
-    Meter | Window | Use | RunEvent | Score | Count | Factor | Site | Placement | Correction | Retirement | Restatement
+    Meter
+    | Window
+    | Use
+    | RunEvent
+    | Score
+    | Count
+    | Factor
+    | Site
+    | Placement
+    | NameMap
+    | Correction
+    | Retirement
+    | Restatement
 )
 
 

@@ -186,8 +186,12 @@ class FactorBook:
 
     def to_bytes(self) -> bytes:
         """Return it as canonical JSON; `from_bytes` gives a book with the same rates."""
+        # In the order in which they were learnt, whatever order a database gives them in.
         body = {
-            name: [{"known": known.known, "fact": to_wire(known.fact)} for known in facts]
+            name: sorted(
+                ({"known": known.known, "fact": to_wire(known.fact)} for known in facts),
+                key=lambda item: (item["known"], canonical_bytes(item)),
+            )
             for name, facts in (("factors", self.factors), ("sites", self.sites), ("placements", self.placements))
         }
         return canonical_bytes(body)

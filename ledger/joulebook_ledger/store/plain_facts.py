@@ -32,6 +32,7 @@ VOIDABLE = (
     "work_count",
     "site",
     "placement",
+    "name_map",
     "factor",
     "restatement",
 )

@@ -9,6 +9,7 @@ import json
 from typing import NamedTuple
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.names import Learnt, NameMap, Names
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import NEVER, History, Known, Restated
 from joulebook_ledger.store.marks import CHAIN, SOURCE
@@ -159,6 +160,23 @@ def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
     voided_later = tuple(known for known in factors if known.voided != NEVER) if closes else ()
     history = History(closes, _restatements(rows, link) if closes else (), voided_later)
     return FactorBook(valid, _sites(rows, link), _placements(rows, link), history)
+
+
+def names(rows: Rows, link: int = NO_LIMIT) -> Names:
+    """Return the map of accounts, teams and cost centres; before a link, what was sealed up to it."""
+    return Names(name_maps(rows, link))
+
+
+def name_maps(rows: Rows, link: int = NO_LIMIT) -> list[Learnt]:
+    """Return its lines, in no order."""
+    sealed, bound = sealed_by(link)
+    sql = f"SELECT kind, name, valid_from_ms, version, value, receipt FROM name_map WHERE 1 = 1 {sealed}"
+    gone = _voided_at(rows, "name_map", link)
+    return [
+        Learnt(NameMap(kind=kind, name=name, valid_from_ms=start, version=version, value=value), receipt)
+        for kind, name, start, version, value, receipt in rows.rows(sql, **bound)
+        if (kind, name, start, version) not in gone
+    ]
 
 
 _LINK = f"COALESCE(s.link, {NEVER})"

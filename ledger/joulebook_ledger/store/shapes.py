@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.facts import Correction, Fact, Restatement, Retirement
+from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.wire import canonical_bytes
 
@@ -56,6 +57,7 @@ _WRITTEN = {
     "work_count": "run count | start_ms# end_ms# requests# tokens_in# tokens_out# latency",
     "site": "site valid_from_ms# version | zone ownership | provider region control",
     "placement": "machine valid_from_ms# version | site",
+    "name_map": "kind name valid_from_ms# version | value",
     "factor": "kind object provider valid_from_ms# version | valid_to_ms# value# unit state fallback sigma_ppm# source licence currency"
     " | basis evidence_name evidence_digest",
     "correction": "voided_table voided_key | reason author",
@@ -135,6 +137,10 @@ def _placement(fact: Placement, _reader: str) -> Row:
     return (fact.machine, fact.valid_from_ms, fact.version, fact.site)
 
 
+def _name_map(fact: NameMap, _reader: str) -> Row:
+    return (fact.kind, fact.name, fact.valid_from_ms, fact.version, fact.value)
+
+
 def _factor(fact: Factor, _reader: str) -> Row:
     return (
         fact.kind, fact.object, fact.provider, fact.valid_from_ms, fact.version, fact.valid_to_ms, fact.value, fact.unit, fact.state,
@@ -160,6 +166,7 @@ def _restatement(fact: Restatement, _reader: str) -> Row:
 _ROWS: dict[type[Any], tuple[str, Callable[[Any, str], Row]]] = {
     Meter: ("meter", _meter), Window: ("meter_window", _window), Use: ("meter_use", _use), RunEvent: ("run_event", _run_event),
     Score: ("score", _score), Count: ("work_count", _count), Site: ("site", _site), Placement: ("placement", _placement),
+    NameMap: ("name_map", _name_map),
     Factor: ("factor", _factor), Correction: ("correction", _correction),
     Retirement: ("retirement", _retirement), Restatement: ("restatement", _restatement),
 }  # fmt: skip
