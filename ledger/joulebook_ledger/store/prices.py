@@ -1,7 +1,7 @@
 """Pricing hourly usage, set-wise: the second form of `core.pricing` and `core.booking.target_of_day` (CORE §4).
 
-Cumulative energy and time per (source, hour) in account order; f of each; the difference to the account before. Each stage is a CTE
-kept as it is, so that an expression that stands twice in muldiv is worked out once.
+Cumulative energy and time per (source, hour) in account order; f of each; the difference to the account before. Summed over a day
+before that difference is taken, and part by part of the sources, so that no step holds more than a part of the hours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from joulebook_ledger.core.timeline import NO_METHOD, UsageRow
 from joulebook_ledger.core.units import MILLIJOULES_PER_KWH, MILLISECONDS_PER_HOUR, PPM
 from joulebook_ledger.core.vocabulary import account_order
 from joulebook_ledger.store import work
-from joulebook_ledger.store.rows import SQLITE, SqlRows
+from joulebook_ledger.store.rows import SqlRows, one
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,84 +36,80 @@ _BY_TIME = {
     "embodied": ("co2e_embodied", "unc_co2e_embodied_ms"),
 }
 _AT_IT = ("water_site",)
-_MATERIALIZED_SINCE = (3, 35)
 
 
 def price(connection: Connection) -> None:
-    """Fill `work_target` and `work_leg` from `usage`, for what stands in `work_day`."""
-    once = _once(connection)
+    """Fill `work_target` and `work_leg` from `usage`, for what stands in `work_source`."""
+    parts = one(SqlRows(connection), "SELECT MAX(part) FROM work_source")
+    if parts is None or parts[0] is None:
+        return
+    statement = _reaching()
+    for part in range(parts[0] + 1):
+        work.run(connection, statement, part=part)
+    work.weigh(connection, "work_reach")
+    _settle(connection)
+
+
+def _reaching() -> str:
+    """Return the statement that fills `work_reach` for a part of the sources.
+
+    What is reached at an account stands there with the account that follows in the hour, which gives it back: over a day those who
+    follow each other are few, so that hours are summed before accounts are told apart.
+    """
     # The day is said twice: as a range for the index, where few are booked, and as an equality to hash by, where many are.
-    source = """
-        work_source AS d CROSS JOIN usage AS u
-        WHERE u.meter = d.source AND u.hour >= d.day * 24 AND u.hour < d.day * 24 + 24 AND u.hour / 24 = d.day
-    """
     metered = f"CASE WHEN u.method = '{NO_METHOD}' THEN 0 ELSE u.time_ms END"
-    parts = f"""
-        SELECT d.source, d.day, u.hour, d.class, u.account, u.method, {work.place_of("u.account")} AS place,
-               u.held_mj, u.unmetered_mj, u.time_ms, {metered} AS metered_ms,
-               CAST(SUM(u.energy_mj) OVER line AS BIGINT) AS e, CAST(SUM(u.time_ms) OVER line AS BIGINT) AS t
-        FROM {source}
-        WINDOW line AS (PARTITION BY d.source, u.hour ORDER BY {work.place_of("u.account")}, u.account, u.method
-                        ROWS UNBOUNDED PRECEDING)
+    lines = f"""
+        SELECT d.source, d.day, u.hour, d.class, u.account, u.method, u.held_mj, u.unmetered_mj, u.time_ms, {metered} AS metered_ms,
+               COALESCE(LEAD(u.account) OVER line, '') AS next_account, COALESCE(LEAD(u.method) OVER line, '') AS next_method,
+               CAST(SUM(u.energy_mj) OVER reached AS BIGINT) AS e, CAST(SUM(u.time_ms) OVER reached AS BIGINT) AS t
+        FROM work_source AS d CROSS JOIN usage AS u
+        WHERE d.part = :part AND u.meter = d.source AND u.hour >= d.day * 24 AND u.hour < d.day * 24 + 24 AND u.hour / 24 = d.day
+        WINDOW line AS (PARTITION BY d.source, d.day, u.hour ORDER BY {work.place_of("u.account")}, u.account, u.method),
+               reached AS (line ROWS UNBOUNDED PRECEDING)
     """
-    wholes = f"""
-        SELECT d.source, d.day, u.hour, d.class, CAST(SUM(u.held_mj) AS BIGINT) AS held_mj,
-               CAST(SUM(u.unmetered_mj) AS BIGINT) AS unmetered_mj, CAST(SUM(u.time_ms) AS BIGINT) AS time_ms,
-               CAST(SUM({metered}) AS BIGINT) AS metered_ms, CAST(SUM(u.energy_mj) AS BIGINT) AS e, CAST(SUM(u.time_ms) AS BIGINT) AS t
-        FROM {source} GROUP BY d.source, d.day, u.hour, d.class
-    """
-    line = "PARTITION BY source, hour ORDER BY place, account, method"
-    steps = ", ".join(f"{column} - LAG({column}, 1, CAST(0 AS BIGINT)) OVER line AS {column}" for column in PRICED)
-    work.run(
-        connection,
-        f"""
-        INSERT INTO work_target
-        WITH {_stages(once, parts, ("source", "day", "hour", "account", "method", "place", *CARRIED))},
-        stepped AS {once} (SELECT source, day, account, method, {", ".join(CARRIED)}, {steps} FROM priced WINDOW line AS ({line}))
-        SELECT source, day, account, method, {work.summed_amounts()} FROM stepped GROUP BY source, day, account, method
-    """,
-    )
-    work.run(
-        connection,
-        f"""
-        INSERT INTO work_leg
-        WITH {_stages(once, wholes, ("source", "day", *CARRIED))}
-        SELECT source, day, {work.summed_amounts()} FROM priced GROUP BY source, day
-    """,
-    )
-
-
-def _once(connection: Connection) -> str:
-    if connection.dialect.name == SQLITE and connection.dialect.dbapi.sqlite_version_info < _MATERIALIZED_SINCE:  # type: ignore[union-attr]
-        return ""  # slower there, and right all the same
-    return "MATERIALIZED"
-
-
-def _stages(once: str, base: str, kept: tuple[str, ...]) -> str:
-    """Return the CTEs from `base` (source, day, hour, class, e, t and what is kept) to `priced` (what is kept and all PRICED)."""
-    keep = ", ".join(kept)
-    rates = ", ".join(f"{rate}, {rate}_on" for rate in work.RATES)
-    every_rate = ", ".join(f"r.{rate}, r.{rate}_ms, r.{rate}_on" for rate in work.RATES)
-    keep_b = ", ".join(f"b.{column}" for column in kept)
-    hour = MILLISECONDS_PER_HOUR
-    covered = [f"{work.muldiv(_bridgeable(rate), f'{rate}_ms', hour)} AS c_{rate}" for rate in _BY_ENERGY]
-    covered += [f"{work.muldiv('t', f'{rate}_ms', hour)} AS c_{rate}" for rate in _BY_TIME]
-    bridged = [f"{_bridged(f'c_{rate}', at_it=rate in _AT_IT)} AS b_{rate}" for rate in _BY_ENERGY]
+    key = "source, day, account, method, next_account, next_method"
+    carried = ", ".join(f"l.{column}" for column in CARRIED)
+    rates = ", ".join(f"r.{rate}, r.{rate}_ms, r.{rate}_on" for rate in work.RATES)
     return f"""
-        base AS {once} (
-            SELECT {keep_b}, b.e, b.t, r.facility, r.pue, {every_rate}, {work.muldiv("b.e", "r.pue_ms", hour)} AS x
-            FROM ({base}) AS b
-            JOIN work_rate AS r ON r.class = b.class AND r.from_hour <= b.hour AND r.to_hour > b.hour
-        ),
-        covered AS {once} (SELECT {keep}, e, t, x, facility, pue, {rates}, {", ".join(covered)} FROM base),
-        bridged AS {once} (
-            SELECT {keep}, e, t, x, {rates}, {", ".join(f"c_{rate}" for rate in work.RATES)}, {", ".join(bridged)},
-                   {_bridged(_bridgeable("water_site"), at_it=True)} AS energy_it_mj,
-                   {_bridged(_bridgeable("tariff"), at_it=False)} AS energy_facility_mj
-            FROM covered
-        ),
-        priced AS {once} (SELECT {keep}, energy_it_mj, energy_facility_mj, e - x AS unc_facility_mj, {", ".join(_amounts())} FROM bridged)
+        INSERT INTO work_reach
+        SELECT {key}, {work.summed_amounts()} FROM (
+            SELECT {key}, {", ".join(CARRIED)}, energy_it_mj, energy_facility_mj, e - x AS unc_facility_mj, {", ".join(_amounts())}
+            FROM (
+                SELECT s.*, {_bridged(_bridgeable("water_site"), at_it=True)} AS energy_it_mj,
+                       {_bridged(_bridgeable("tariff"), at_it=False)} AS energy_facility_mj
+                FROM (
+                    SELECT {", ".join(f"l.{name}" for name in key.split(", "))}, {carried}, l.e, l.t, r.facility, r.pue, {rates},
+                           {_share("l.e", "r.pue_ms")} AS x
+                    FROM ({lines}) AS l JOIN work_rate AS r ON r.class = l.class AND r.from_hour <= l.hour AND r.to_hour > l.hour
+                ) AS s
+            ) AS b
+        ) AS priced GROUP BY {key}
     """
+
+
+def _settle(connection: Connection) -> None:
+    """Fill `work_target` and `work_leg` from `work_reach`: what follows takes from what it follows; what nothing follows is the leg."""
+    key = "source, day, account, method"
+    nothing = ", ".join("0" for _ in CARRIED)
+    given_back = ", ".join(f"-{column}" for column in PRICED)
+    work.run(
+        connection,
+        f"""
+        INSERT INTO work_target SELECT {key}, {work.summed_amounts()} FROM (
+            SELECT {key}, {", ".join(CARRIED)}, {", ".join(PRICED)} FROM work_reach
+            UNION ALL SELECT source, day, next_account, next_method, {nothing}, {given_back} FROM work_reach WHERE next_method <> ''
+        ) AS both_sides GROUP BY {key}
+    """,
+    )
+    last = {column: f"CASE WHEN next_method = '' THEN {column} ELSE 0 END" for column in PRICED}
+    sums = ", ".join(f"CAST(SUM({last.get(column, column)}) AS BIGINT)" for column in COLUMNS)
+    work.run(connection, f"INSERT INTO work_leg SELECT source, day, {sums} FROM work_reach GROUP BY source, day")
+
+
+def _share(amount: str, covered_ms: str) -> str:
+    """Return SQL for the share of an amount that a rate covers; most rates hold for whole hours."""
+    share = work.muldiv(amount, covered_ms, MILLISECONDS_PER_HOUR)
+    return f"CASE {covered_ms} WHEN {MILLISECONDS_PER_HOUR} THEN {amount} WHEN 0 THEN 0 ELSE {share} END"
 
 
 def _bridgeable(rate: str) -> str:
@@ -129,16 +125,22 @@ def _bridged(energy: str, *, at_it: bool) -> str:
 
 
 def _amounts() -> list[str]:
+    """Return SQL for every priced column of energy and time reached, and for what is not covered."""
     amounts = []
     for rate, (amount, uncovered) in _BY_ENERGY.items():
+        at_it = rate in _AT_IT
+        whole = "energy_it_mj" if at_it else "energy_facility_mj"
+        covered = _share(_bridgeable(rate), f"{rate}_ms")
+        bridged = f"CASE {rate}_ms WHEN {MILLISECONDS_PER_HOUR} THEN {whole} WHEN 0 THEN 0 ELSE {_bridged(covered, at_it=at_it)} END"
         amounts += [
-            f"{work.muldiv(f'b_{rate}', rate, MILLIJOULES_PER_KWH)} AS {amount}",
-            f"{rate}_on * (e - c_{rate}) AS {uncovered}",
+            f"{work.muldiv(bridged, rate, MILLIJOULES_PER_KWH)} AS {amount}",
+            f"{rate}_on * (e - {covered}) AS {uncovered}",
         ]
     for rate, (amount, uncovered) in _BY_TIME.items():
+        covered = _share("t", f"{rate}_ms")
         amounts += [
-            f"{work.muldiv(f'c_{rate}', rate, MILLISECONDS_PER_HOUR)} AS {amount}",
-            f"{rate}_on * (t - c_{rate}) AS {uncovered}",
+            f"{work.muldiv(covered, rate, MILLISECONDS_PER_HOUR)} AS {amount}",
+            f"{rate}_on * (t - {covered}) AS {uncovered}",
         ]
     return amounts
 

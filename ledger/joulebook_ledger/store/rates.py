@@ -15,6 +15,8 @@ from joulebook_ledger.store.rows import Row, SqlRows, one
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+DAYS_PER_PART = 10_000
+"""Of so many (source, day) the hours are priced at once: more of them at a time take memory and no less time."""
 Stretch = tuple[int, int, Rates]
 
 
@@ -40,7 +42,8 @@ def fill(connection: Connection, factors: FactorBook) -> None:
     work.fill(connection, "work_class", chosen)
     work.run(
         connection,
-        "INSERT INTO work_source SELECT d.source, d.day, c.class FROM work_day AS d JOIN meter AS m ON m.meter = d.source"
+        "INSERT INTO work_source"
+        f" SELECT d.source, d.day, c.class, (ROW_NUMBER() OVER (ORDER BY d.source, d.day) - 1) / {DAYS_PER_PART} FROM work_day AS d JOIN meter AS m ON m.meter = d.source"
         " JOIN placed AS p ON p.source = d.source AND p.day = d.day"
         " JOIN work_class AS c ON c.component = m.component AND c.boundary = m.boundary AND c.machine = p.machine",
     )
