@@ -54,8 +54,10 @@ def measure(book_file: Book, meters: int) -> Measured:
     unmoved = book(book_file.engine, year.NOW_MS)
     assert unmoved.entries == 0, "a revised final factor moves no closed month"
     revised = time.perf_counter()
-    everything = {"from_month": year.MONTHS[0], "to_month": year.MONTHS[-1], "reason": "revised", "author": "bench"}
-    year.tell(book_file, "desk-restate", 1, [Restatement(restatement="r", factors_known=unmoved.link, **everything)])
+    restatement = Restatement(
+        restatement="r", from_month=year.MONTHS[0], to_month=year.MONTHS[-1], factors_known=unmoved.link, reason="revised", author="bench",
+    )  # fmt: skip
+    year.tell(book_file, "desk-restate", 1, [restatement])
     done = book(book_file.engine, year.NOW_MS)
     restated = time.perf_counter()
     report = report_seconds(book_file)

@@ -6,6 +6,7 @@ it: machines of eight GPUs, a processor and their time; runs by day and nobody b
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -49,9 +50,7 @@ def fill(book_file: Book, meters: int) -> None:
     book(book_file.engine, NOW_MS)
     for month in MONTHS:
         with alone(book_file.engine, BOOK_LOCK) as connection:
-            book_within(
-                connection, NOW_MS, closing=lambda connection, link, month=month: _close(connection, month, link)
-            )
+            book_within(connection, NOW_MS, closing=partial(_close, month))
     with book_file.write() as connection:
         if connection.dialect.name != "sqlite":
             connection.execute(text("ANALYZE"))
@@ -140,7 +139,7 @@ def _run_hours(connection: Connection) -> None:
         connection.execute(text(statement), of)
 
 
-def _close(connection: Connection, month: int, link: int) -> None:
+def _close(month: int, connection: Connection, link: int) -> None:
     amounts = ", ".join(COLUMNS)
     connection.execute(
         text("INSERT INTO month_close VALUES (:month, :now, 0, '[]', 'bench', :link)"),
