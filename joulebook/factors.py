@@ -9,6 +9,7 @@ from joulebook import figures
 from joulebook.places import known_place, object_of, value_in_words
 from joulebook.tables import Column, Page, grid
 from joulebook.wiring import Door, refuse_unknown
+from joulebook_ledger.core.embodied import HOURS_PER_YEAR
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor
 from joulebook_ledger.core.periods import parse_time, time_text
 from joulebook_ledger.core.refusals import BadInput
@@ -17,13 +18,12 @@ from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, scale_de
 from joulebook_ledger.core.wire import DESK
 from joulebook_ledger.desk import (
     DECLARED_SIGMA_PPM,
-    EMBODIED_SIGMA_PPM,
-    HOURS_PER_YEAR,
     PUE_SIGMA_PPM,
     WATER_SIGMA_PPM,
     factor_batch,
 )
 from joulebook_ledger.ledger import Ledger
+from joulebook_ledger.making import EMBODIED_SIGMA_PPM
 
 PRICES = ("tariff", "instance_price")
 _SIGMAS_PPM = {

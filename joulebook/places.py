@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from joulebook.tables import GAP, Page, pairs
 from joulebook_ledger.catalogue.zones import all_zones
+from joulebook_ledger.core.embodied import HOURS_PER_YEAR
 from joulebook_ledger.core.factors import FACTOR_OBJECTS, MACHINE, ZONE, Factor, Placement, Site
 from joulebook_ledger.core.facts import Fact
 from joulebook_ledger.core.periods import hour_of, time_text
 from joulebook_ledger.core.resolution import KINDS, FactorBook
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, decimal_text
 from joulebook_ledger.core.wire import DESK, list_of, to_wire
-from joulebook_ledger.desk import HOURS_PER_YEAR, NO_PUE_SOURCE, Place
+from joulebook_ledger.desk import NO_PUE_SOURCE, Place
 
 SETTERS = {
     "grid_location": "--zone CODE", "grid_market": "--market G_PER_KWH", "pue": "--pue NUMBER", "water_site": "--water L_PER_KWH",

@@ -27,6 +27,7 @@ from joulebook.commands.options import (
 from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import refuse_unknown
 from joulebook_ledger.bodies import RunsBody
+from joulebook_ledger.catalogue.hardware import PRODUCTS
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import LARGEST_INTEGER
 
@@ -38,6 +39,7 @@ app = typer.Typer()
     epilog=examples(
         "joulebook init", "joulebook init --zone FR --price 0.25 --currency EUR --yes",
         "joulebook init --zone US --ownership cloud --price-per-hour 3.20 --currency USD --yes", "joulebook init --pue 1.2 --water 1.8 --yes",
+        "joulebook init --hardware dell-r740,h100-sxm:8 --lifetime-years 5 --in-service 2025-03-01 --yes",
     ),
 )  # fmt: skip
 def init(
@@ -51,6 +53,10 @@ def init(
     grid: Annotated[str, typer.Option(metavar="G_PER_KWH", help="The zone's intensity, if known better.", show_default=False)] = "",
     market: Annotated[str, typer.Option(metavar="G_PER_KWH", help="Market-based intensity, or `grid`.", show_default=False)] = "",
     embodied: Annotated[str, typer.Option(metavar="KG_PER_YEAR", help="CO2e of making the machine, per year.", show_default=False)] = "",
+    embodied_kg: Annotated[str, typer.Option(metavar="KG", help="CO2e of making the machine, in all.", show_default=False)] = "",
+    hardware: Annotated[str, typer.Option(metavar="NAME:N,…", help=f"The same by published figures: {', '.join(PRODUCTS)}.", show_default=False)] = "",
+    lifetime_years: Annotated[str, typer.Option(metavar="YEARS", help="For how long the machine serves.", show_default="4")] = "",
+    in_service: Annotated[str, typer.Option(metavar="DATE", help="Since when it serves; after its life it bears 0, marked.", show_default=False)] = "",
     water: Annotated[str, typer.Option(metavar="L_PER_KWH", help="Water the site evaporates per kWh.", show_default=False)] = "",
     water_source: Annotated[str, typer.Option(metavar="L_PER_KWH", help="Water behind the electricity.", show_default=False)] = "",
     site: Annotated[str, typer.Option(metavar="NAME", help="Site, if several machines share one.", show_default="the host's name")] = "",
@@ -73,7 +79,8 @@ def init(
     given = Place(
         machine=machine, site=site, zone=zone, grid_g_per_kwh=grid, market_g_per_kwh=market, price_per_kwh=price,
         price_per_hour=price_per_hour, currency=currency, pue=pue, water_l_per_kwh=water, water_source_l_per_kwh=water_source,
-        embodied_kg_per_year=embodied, ownership=ownership,
+        embodied_kg_per_year=embodied, embodied_kg=embodied_kg, hardware=hardware, lifetime_years=lifetime_years, in_service=in_service,
+        ownership=ownership,
     )  # fmt: skip
     door = door_of(context)
     placed = place_machine(given, door, yes=yes)

@@ -15,9 +15,10 @@ from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site,
 from joulebook_ledger.core.facts import Retirement
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, PPM, scale_decimal
-from joulebook_ledger.core.vocabulary import RANKS
+from joulebook_ledger.core.units import MICRO, PPM, scale_decimal
+from joulebook_ledger.core.vocabulary import LONGEST_TEXT, RANKS
 from joulebook_ledger.core.wire import DESK, encode_batch, list_of, to_wire
+from joulebook_ledger.making import making_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.resolution import FactorBook
 
 MICROGRAMS_PER_GRAM = 1_000_000
-HOURS_PER_YEAR = 8_760
 DECLARED_SIGMA_PPM = 150_000
 PUE_SIGMA_PPM = 80_000
 NO_PUE_SIGMA_PPM = 200_000
 WATER_SIGMA_PPM = 500_000
-EMBODIED_SIGMA_PPM = 600_000
 NO_PUE_SOURCE = "declared: no PUE was given, so 1.0 is used: nothing is added for cooling and power supply"
 GRID_AVERAGE_SOURCE = (
     "no contract and no residual mix is known: the grid average stands in, as the GHG Protocol asks to disclose; "
@@ -83,6 +82,10 @@ class Place:
         water_l_per_kwh: Decimal text: water that the site evaporates per kWh of IT energy.
         water_source_l_per_kwh: Decimal text: water behind the electricity, per kWh of the facility.
         embodied_kg_per_year: Decimal text: manufacture of the machine, spread over its years of service.
+        embodied_kg: Decimal text: what making the machine emitted, in place of a figure per year.
+        hardware: The same by names of the catalogue, such as "dell-r740,h100-sxm:8".
+        lifetime_years: Decimal text: for how long either serves; 4 where it is empty.
+        in_service: Date from which it serves; empty where nobody said, and then it has no end.
         ownership: owned, colocated or cloud; empty keeps what is known, else owned.
         valid_from_ms: From when on it holds; 0 means always.
     """
@@ -99,6 +102,10 @@ class Place:
     water_l_per_kwh: str = ""
     water_source_l_per_kwh: str = ""
     embodied_kg_per_year: str = ""
+    embodied_kg: str = ""
+    hardware: str = ""
+    lifetime_years: str = ""
+    in_service: str = ""
     ownership: str = ""
     valid_from_ms: int = 0
 
@@ -245,7 +252,7 @@ class _Maker:
                 kind="grid_market",
                 provider=DESK,
                 version=self._entry.version,
-                source=(GRID_AVERAGE_SOURCE + average.source)[:512],
+                source=(GRID_AVERAGE_SOURCE + average.source)[:LONGEST_TEXT],
             )
             factors.append(stand_in)
         elif place.market_g_per_kwh:
@@ -275,10 +282,15 @@ class _Maker:
         factors: list[Fact] = []
         if place.price_per_hour:
             factors.append(self._price("instance_price", place.machine, place.price_per_hour))
-        if place.embodied_kg_per_year:
-            scale = MICROGRAMS_PER_KILOGRAM
-            per_year = scale_decimal(place.embodied_kg_per_year, scale, "embodied_kg_per_year")
-            factors.append(self._made("embodied", place.machine, per_year // HOURS_PER_YEAR, EMBODIED_SIGMA_PPM))
+        made = making_of(
+            per_year_kg=place.embodied_kg_per_year, kilograms=place.embodied_kg, hardware=place.hardware,
+            lifetime_years=place.lifetime_years, in_service=place.in_service,
+        )  # fmt: skip
+        for rate in made:
+            factor = self._made("embodied", place.machine, rate.ug_per_hour, rate.sigma_ppm)
+            since = factor.valid_from_ms if rate.from_ms is None else rate.from_ms
+            source = f"{rate.source}, {factor.source}" if rate.source else factor.source
+            factors.append(replace(factor, valid_from_ms=since, valid_to_ms=rate.to_ms, source=source[:LONGEST_TEXT]))
         return factors
 
     def _price(self, kind: str, thing: str, text: str) -> Factor:
