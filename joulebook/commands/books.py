@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from joulebook import pages
-from joulebook.commands.options import BOOKS, Json, door_of, examples
+from joulebook.commands.options import BOOKS, Json, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import Door, machine_of, refuse_unknown
 from joulebook_ledger.core.factors import FACTOR_UNITS
@@ -137,6 +137,29 @@ def factors(
             )  # fmt: skip
             door.enter(ledger, change)
         body = known_factors(ledger, named)
+    door.answer(body, None if json else page(body, door.page))
+
+
+@app.command(
+    "audit", cls=PlainCommand, rich_help_panel=BOOKS, epilog=examples("joulebook audit 2026", "joulebook audit 2026 --out audit.zip --json"),
+)  # fmt: skip
+def audit(
+    context: typer.Context,
+    year: Annotated[str, typer.Argument(metavar="YEAR", help="A calendar year in UTC.")],
+    *,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to.", show_default="joulebook-audit-YEAR.zip")] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Write what a reviewer needs of a year into one file: statements, journal, usage, factors, closes, a sample of figures with their trees.
+
+    It holds a script that checks chain, balance and sums with Python's standard library alone: `python3 check.py`.
+    """
+    from joulebook.auditing import page, write
+
+    door = door_of(context)
+    number = whole(year, "year", 1970, 9999)
+    with door.ledger() as ledger:
+        body = write(ledger, number, out or f"joulebook-audit-{number}.zip", door.tell)
     door.answer(body, None if json else page(body, door.page))
 
 

@@ -200,6 +200,19 @@ class MapsBody(TypedDict):
     items: list[MapLineBody]
 
 
+class AuditBody(TypedDict):
+    """What an audit archive holds."""
+
+    year: int
+    files: int
+    months: list[str]
+    open: list[str]
+    figures: int
+    verified: bool
+    link: int
+    head: str
+
+
 class CheckBody(TypedDict):
     """One check of `verify`."""
 

@@ -19,11 +19,13 @@ from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import IO
 
     import httpx2
     import tenacity
 
     from joulebook_ledger.bodies import (
+        AuditBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -165,6 +167,14 @@ class HttpLedger:
     def verify(self) -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""
         return cast("VerifyBody", self._body("GET", "/v1/verify", silence_seconds=VERIFY_SECONDS))
+
+    def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:
+        """Fetch the audit archive of a year; on a large book that takes minutes."""
+        from joulebook_ledger.audit.archive import contents_of
+
+        told(f"the archive of {year} from {self._url}")
+        out.write(self._ask("GET", f"/v1/audit/{year}", silence_seconds=VERIFY_SECONDS))
+        return contents_of(out)
 
     def snapshot(self, machine: str) -> bytes:
         """Return what a machine needs to price its own runs."""

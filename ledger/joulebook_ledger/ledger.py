@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
     from joulebook_ledger.bodies import (
+        AuditBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -65,6 +69,10 @@ class Ledger(Protocol):
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself."""
+        ...
+
+    def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:
+        """Write the audit archive of a year, telling the name of each file, and return what it holds."""
         ...
 
     def snapshot(self, machine: str) -> bytes:

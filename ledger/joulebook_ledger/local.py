@@ -14,7 +14,10 @@ from joulebook_ledger.store import reads
 from joulebook_ledger.store.engine import open_book
 
 if TYPE_CHECKING:
+    from typing import IO
+
     from joulebook_ledger.bodies import (
+        AuditBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -132,6 +135,13 @@ class LocalLedger:
 
         with self._book.read() as rows:
             return verify_book(rows)
+
+    def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:
+        """Write the audit archive of a year."""
+        from joulebook_ledger.audit.archive import write_audit
+
+        with self._book.read() as rows:
+            return write_audit(rows, year, out, self._clock(), told)
 
     def snapshot(self, machine: str) -> bytes:
         """Return what prices a machine, as small JSON."""

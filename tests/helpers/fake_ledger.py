@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import IO, Any
 
-from joulebook_ledger.bodies import HostsBody, MapsBody, RankBody, ReportBody, RunBody, RunsBody, VerifyBody, WhyBody
+from joulebook_ledger.bodies import (
+    AuditBody,
+    HostsBody,
+    MapsBody,
+    RankBody,
+    ReportBody,
+    RunBody,
+    RunsBody,
+    VerifyBody,
+    WhyBody,
+)
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
 from joulebook_ledger.queries import RESOURCES, RankQuery, ReportQuery, RunsQuery
@@ -109,6 +122,17 @@ class FakeLedger:
         self._hear("verify")
         checks = [{"name": "links", "ok": True, "detail": ""}]
         return {"ok": True, "checks": checks, "link": 3, "head": "ab" * 32, "warnings": [], "cannot_prove": "nothing"}  # type: ignore[typeddict-item]
+
+    def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:
+        """Write an empty archive."""
+        self._hear(("audit", year))
+        told("contents.json")
+        body: AuditBody = {
+            "year": year, "files": 1, "months": [], "open": [], "figures": 0, "verified": True, "link": 3, "head": "ab" * 32,
+        }  # fmt: skip
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("contents.json", json.dumps(body))
+        return body
 
     def snapshot(self, machine: str) -> bytes:
         """Return a small text."""

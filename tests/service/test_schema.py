@@ -18,7 +18,7 @@ from joulebook_ledger.core.wire import DESK_LISTS, READER_LISTS
 
 PAGES = {
     ("post", "/v1/facts"), ("get", "/v1/runs"), ("get", "/v1/runs/{run}"), ("get", "/v1/footprint"), ("get", "/v1/reports/{month}"),
-    ("get", "/v1/reports"), ("get", "/v1/rank"), ("get", "/v1/why"), ("get", "/v1/verify"), ("get", "/v1/hosts"), ("get", "/v1/maps"), ("get", "/v1/snapshot"),
+    ("get", "/v1/reports"), ("get", "/v1/rank"), ("get", "/v1/why"), ("get", "/v1/verify"), ("get", "/v1/hosts"), ("get", "/v1/maps"), ("get", "/v1/audit/{year}"), ("get", "/v1/snapshot"),
     ("get", "/healthz"), ("get", "/readyz"),
 }  # fmt: skip
 MEDIA_TYPES = {"application/json", "application/problem+json"}
@@ -50,7 +50,9 @@ def test_every_page_has_a_name_a_sentence_and_declared_refusals(schema: dict[str
     for _, path, page in operations(schema):
         assert page["summary"]
         assert page["description"]
-        assert set(page["responses"]["200"]["content"]) == {"application/json"}
+        assert set(page["responses"]["200"]["content"]) == {
+            "application/zip" if "audit" in path else "application/json"
+        }
         refusals = {status: answer for status, answer in page["responses"].items() if status != "200"}
         if path.startswith("/v1"):
             assert {"401", "422", "503"} <= set(refusals)

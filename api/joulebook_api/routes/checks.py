@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import JSONResponse, Response
+from starlette.background import BackgroundTask
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
 from joulebook_ledger.bodies import VerifyBody
-from joulebook_ledger.core.refusals import JoulebookError, Unavailable
+from joulebook_ledger.core.refusals import BadInput, JoulebookError, Unavailable
 
 router = APIRouter(tags=["checks"])
+PART_BYTES = 1 << 18
 _LOG = logging.getLogger("joulebook.service")
 
 
@@ -55,6 +58,26 @@ def is_ready(request: Request) -> Response:
 def verify_book(book: Book) -> Response:
     """Return each check with what it found first, and what no check can prove."""
     return JSONResponse(book.verify())
+
+
+@router.get(
+    "/v1/audit/{year}",
+    operation_id="getAudit",
+    summary="What a reviewer needs of a year, as a zip that checks itself",
+    responses={200: {"content": {"application/zip": {}}}, **problems(401, 422, 503)},
+    dependencies=PAGE_DEPENDENCIES,
+)
+def get_audit(book: Book, year: str) -> Response:
+    """Return statements, journal, usage, factors and a sample of figures with their trees; on a large book that takes minutes."""
+    if not (year.isascii() and year.isdigit() and len(year) == len("2026")):
+        raise BadInput(f"year {year[:60]!r} is none: write it with four digits, such as 2026")
+    # Held on disk and not in memory; gone from there when it is sent.
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the answer
+    book.audit(int(year), file, lambda _: None)
+    file.seek(0)
+    named = {"content-disposition": f'attachment; filename="joulebook-audit-{year}.zip"'}
+    parts = iter(lambda: file.read(PART_BYTES), b"")
+    return StreamingResponse(parts, media_type="application/zip", headers=named, background=BackgroundTask(file.close))
 
 
 @router.get(
