@@ -20,6 +20,12 @@ PART_BYTES = 1 << 18
 _LOG = logging.getLogger("joulebook.service")
 
 
+class ZipResponse(StreamingResponse):
+    """An archive, in parts."""
+
+    media_type = "application/zip"
+
+
 class StateBody(TypedDict):
     """One word: alive or ready."""
 
@@ -64,7 +70,8 @@ def verify_book(book: Book) -> Response:
     "/v1/audit/{year}",
     operation_id="getAudit",
     summary="What a reviewer needs of a year, as a zip that checks itself",
-    responses={200: {"content": {"application/zip": {}}}, **problems(401, 422, 503)},
+    response_class=ZipResponse,
+    responses=problems(401, 422, 503),
     dependencies=PAGE_DEPENDENCIES,
 )
 def get_audit(book: Book, year: str) -> Response:
@@ -77,7 +84,7 @@ def get_audit(book: Book, year: str) -> Response:
     file.seek(0)
     named = {"content-disposition": f'attachment; filename="joulebook-audit-{year}.zip"'}
     parts = iter(lambda: file.read(PART_BYTES), b"")
-    return StreamingResponse(parts, media_type="application/zip", headers=named, background=BackgroundTask(file.close))
+    return ZipResponse(parts, headers=named, background=BackgroundTask(file.close))
 
 
 @router.get(
