@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
-from joulebook_ledger.core.periods import month_text
+from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        FetchBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, RunsQuery
 
     Parameters = list[tuple[str, str]]
 
 TIMEOUT_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 VERIFY_SECONDS = 3600.0
+FETCH_SECONDS = 1800.0
 PATIENCE_SECONDS = 8.0
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.2
@@ -179,6 +181,14 @@ class HttpLedger:
     def snapshot(self, machine: str) -> bytes:
         """Return what a machine needs to price its own runs."""
         return self._ask("GET", "/v1/snapshot", [("machine", machine)])
+
+    def fetch_factors(self, query: FetchQuery) -> FetchBody:
+        """Have the service ask the live providers that are switched on there."""
+        instants = [("from", query.from_ms), ("to", query.to_ms)]
+        parameters = [(name, time_text(at_ms)) for name, at_ms in instants if at_ms is not None]
+        parameters += [("zone", query.zone), ("provider", query.provider)]
+        answer = self._body("POST", "/v1/factors/fetch", parameters, content=b"{}", silence_seconds=FETCH_SECONDS)
+        return cast("FetchBody", answer)
 
     def close(self) -> None:
         """Let go of connections."""

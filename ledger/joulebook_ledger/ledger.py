@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        FetchBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, RunsQuery
 
 
 class Ledger(Protocol):
@@ -77,6 +78,10 @@ class Ledger(Protocol):
 
     def snapshot(self, machine: str) -> bytes:
         """Return the factors, prices and placement of a machine as one small JSON text, for footprints away from the book."""
+        ...
+
+    def fetch_factors(self, query: FetchQuery) -> FetchBody:
+        """Ask the live providers that are switched on, here or at the service, for the factors that the book lacks."""
         ...
 
     def close(self) -> None:

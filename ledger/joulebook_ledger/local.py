@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        FetchBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, RunsQuery
 
 
 def now_ms() -> int:
@@ -147,6 +148,18 @@ class LocalLedger:
         """Return what prices a machine, as small JSON."""
         with self._book.read() as rows:
             return reads.factor_book(rows).of_machine(machine).to_bytes()
+
+    def fetch_factors(self, query: FetchQuery) -> FetchBody:
+        """Ask the live providers that are switched on for what the book lacks."""
+        from contextlib import closing
+
+        from joulebook_ledger.providers.fetching import fetch_factors
+        from joulebook_ledger.providers.settings import load_provider_settings
+        from joulebook_ledger.providers.web import Web
+
+        settings = load_provider_settings()
+        with closing(Web()) as web:
+            return fetch_factors(self._book, query, settings, web, self._clock())
 
     def close(self) -> None:
         """Let go of connections."""

@@ -89,3 +89,20 @@ class RankQuery:
     split: str = ""
     least: Mapping[str, str] = field(default_factory=dict)
     best: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchQuery:
+    """Which factors are to be fetched from live providers.
+
+    Attributes:
+        zone: Ours; empty for every zone that a machine stands in.
+        from_ms: First instant, or None for what is missing lately.
+        to_ms: First instant after, or None for now.
+        provider: One of those that are switched on; empty for all.
+    """
+
+    zone: str = ""
+    from_ms: int | None = None
+    to_ms: int | None = None
+    provider: str = ""

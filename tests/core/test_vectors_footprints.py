@@ -1,5 +1,7 @@
 """Published footprints, worked out by the core: energy laid, priced by the hour, and compared within each case's own tolerance."""
 
+import json
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -17,6 +19,13 @@ from joulebook_ledger.core.sci import carbon_per_unit
 from joulebook_ledger.core.timeline import UsageRow
 from joulebook_ledger.core.units import MILLIJOULES_PER_KWH as KWH
 from joulebook_ledger.core.units import MILLISECONDS_PER_HOUR as HOUR
+from joulebook_ledger.providers import electricitymaps, entsoe, great_britain, mix, watttime
+from joulebook_ledger.providers.answers import (
+    MICROGRAMS_PER_KWH_OF_POUND_PER_MWH,
+    NotUnderstoodError,
+    Reply,
+    micrograms,
+)
 
 POUND_G = 453.59237  # exact by definition
 
@@ -283,16 +292,88 @@ def total(case):
     agree(case, "abs_sigma", found * expected["total"], expected["abs_sigma"])
 
 
+def reply_of(case):
+    """The payload of a fixture as it comes over the wire."""
+    content = case.get("payload_xml") or json.dumps(case["payload"])
+    return Reply(content=content.encode(), asked="https://provider.example")
+
+
+def intensities(case, found):
+    """The factors of a reply hold what is expected of it: values, time, basis, and whether they are estimated."""
+    expected = case["expected"]
+    values = expected["g_per_kwh"] if isinstance(expected["g_per_kwh"], list) else [expected["g_per_kwh"]]
+    assert len(found) == len(values)
+    for factor, value in zip(found, values, strict=True):
+        agree(case, "g_per_kwh", factor.value / 1e6, value)
+        length_s = (factor.valid_to_ms - factor.valid_from_ms) / 1_000
+        assert length_s == expected.get("duration_s", length_s)
+        assert (factor.state == "provisional") is expected.get("estimated", factor.state == "provisional")
+        assert factor.basis == expected.get("factor", factor.basis)
+    assert "start" not in expected or found[0].valid_from_ms == parse_time(expected["start"])
+
+
+def hours_of_maps(case):
+    """Replies of Electricity Maps, and of CO2signal before it."""
+    zone = case["expected"]["zone"]
+    found = electricitymaps.read(reply_of(case), zone, zone)
+    intensities(case, found)
+    assert {(factor.object, factor.kind) for factor in found} == {(zone, "grid_location")}
+
+
+def marginal_rates(case):
+    """Pounds per MWh as micrograms per kWh, and never a kind that enters the books."""
+    found = watttime.read(reply_of(case), "US-CA", "CAISO_NORTH")
+    intensities(case, found)
+    assert {factor.kind for factor in found} == {"grid_marginal"}
+
+
+def half_hours(case):
+    """Where there is no actual value yet the forecast stands in."""
+    intensities(case, great_britain.read(reply_of(case), "GB"))
+
+
+def plants(case):
+    """Megawatts of one kind of plant, quarter-hour by quarter-hour."""
+    found = list(entsoe.read_outputs(reply_of(case), "10YDE-VE-------2"))
+    expected = case["expected"]
+    assert [output.megawatts for output in found] == expected["mw"]
+    assert {output.psr for output in found} == {expected["psr"]}
+    assert {output.length_ms / 1_000 for output in found} == {expected["duration_s"]}
+
+
+def lifecycle_mix(case):
+    """Megawatts by source to grams per kWh, by the factors that are bundled."""
+    given = case["inputs"]
+    bundled = mix.GRAMS_PER_KWH[mix.LIFECYCLE]
+    assert {source: bundled[source] for source in given["factors_g_per_kwh"]} == given["factors_g_per_kwh"]
+    amounts = {source: Decimal(amount) for source, amount in given["mw"].items()}
+    agree(case, "g_per_kwh", float(mix.intensity(amounts, bundled)), case["expected"]["g_per_kwh"])
+
+
+def published_mix(case):
+    """The same mean with another's factors; the unit that was printed for it is refused as no grid's."""
+    given = case["inputs"]
+    amounts = {source: Decimal(str(share)) for source, share in given["mix"].items()}
+    found = mix.intensity(amounts, given["factors_kg_per_mwh"])
+    agree(case, "value", float(found), case["expected_published"]["value"])
+    with pytest.raises(NotUnderstoodError, match="which no grid has"):
+        micrograms(found, 1_000_000_000)  # as kg per kWh
+
+
+def pounds(case):
+    """Pounds per MWh, brought to grams by the exact pound."""
+    value = micrograms(Decimal(str(case["inputs"]["lb_per_mwh"])), MICROGRAMS_PER_KWH_OF_POUND_PER_MWH)
+    ((field, expected),) = case["expected"].items()
+    agree(case, field, value / (1e6 if field == "g_per_kwh" else 1e9), expected)
+
+
 ALLOCATION = Missing("allocation of instruments to months (market-based)", "joulebook_ledger.allocate")
-PROVIDERS = Missing("live factor providers", "joulebook_ledger.providers")
 LOSSES = Missing("transmission and distribution losses as a view", "joulebook_ledger.losses")
 
 PATTERSON = {f"patterson2021_t1_{name}": patterson for name in (
     "big_p100_us_avg", "big_p100_iowa", "et_medium_p100_iowa", "big_tpuv2_iowa", "et_medium_tpuv2_iowa")}  # fmt: skip
 STRUBELL = {f"strubell2019_t3_{name}": strubell for name in (
     "transformer_base", "transformer_big", "elmo", "bert_base_gpu", "nas_p100", "bert_base_tpu", "nas_tpu", "gpt2_tpu")}  # fmt: skip
-GRID = ("electricitymaps_latest", "electricitymaps_history_item", "co2signal_legacy", "watttime_historical", "uk_carbon_intensity",
-        "entsoe_a75", "mix_to_intensity_lifecycle")  # fmt: skip
 FILES = {
     "patterson2021_table1": (PATTERSON, {}),
     "strubell2019_table3": (STRUBELL, {}),
@@ -301,8 +382,9 @@ FILES = {
             "luccioni2023_worked_500": luccioni,
             "luccioni2023_worked_100": luccioni,
             "codecarbon_rapl_uj_to_kwh": microjoules_are_exact,
+            "codecarbon_doc_mix": published_mix,
         },
-        {"codecarbon_doc_mix": PROVIDERS},
+        {},
     ),
     "scope2_grid_pue_water": (
         {
@@ -311,12 +393,12 @@ FILES = {
             "pue_applied_once": pue_once,
             "pue_not_on_facility_meter": pue_of_a_facility_meter,
             "wue": water,
+            "watttime_lb_mwh_to_g_kwh": pounds,
+            "egrid_lb_mwh": pounds,
         },
         {
             "scope2_hierarchy_100mwh": ALLOCATION,
             "scope2_annual_vs_hourly_matching": ALLOCATION,
-            "watttime_lb_mwh_to_g_kwh": PROVIDERS,
-            "egrid_lb_mwh": PROVIDERS,
             "t_and_d_loss_scope3_cat3": LOSSES,
         },
     ),
@@ -358,7 +440,18 @@ FILES = {
         },
         {},
     ),
-    "grid_api_fixtures": ({}, dict.fromkeys(GRID, PROVIDERS)),
+    "grid_api_fixtures": (
+        {
+            "electricitymaps_latest": hours_of_maps,
+            "electricitymaps_history_item": hours_of_maps,
+            "co2signal_legacy": hours_of_maps,
+            "watttime_historical": marginal_rates,
+            "uk_carbon_intensity": half_hours,
+            "entsoe_a75": plants,
+            "mix_to_intensity_lifecycle": lifecycle_mix,
+        },
+        {},
+    ),
 }
 
 

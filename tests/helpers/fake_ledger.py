@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from joulebook_ledger.bodies import (
     AuditBody,
+    FetchBody,
     HostsBody,
     MapsBody,
     RankBody,
@@ -21,7 +22,7 @@ from joulebook_ledger.bodies import (
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
-from joulebook_ledger.queries import RESOURCES, RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import RESOURCES, FetchQuery, RankQuery, ReportQuery, RunsQuery
 
 RUN = "01jd0000000000000000000000"
 
@@ -34,6 +35,7 @@ class FakeLedger:
         asked: Every question, in order.
         failure: Raised by the next question, where set.
         booked: How often booking was asked for.
+        stored: How many factors the next fetching brings.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class FakeLedger:
         self.asked: list[Any] = []
         self.failure: Exception | None = None
         self.booked = 0
+        self.stored = 0
 
     @property
     def name(self) -> str:
@@ -138,6 +141,12 @@ class FakeLedger:
         """Return a small text."""
         self._hear(("snapshot", machine))
         return b'{"factors":[]}'
+
+    def fetch_factors(self, query: FetchQuery) -> FetchBody:
+        """Fetch nothing."""
+        self._hear(query)
+        at = "2026-11-22T10:00:00.000Z"
+        return {"at": at, "from": at, "to": at, "stored": self.stored, "items": [], "holes": []}
 
     def close(self) -> None:
         """Remember it."""
