@@ -13,6 +13,7 @@ from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import Door, machine_of, refuse_unknown
 from joulebook_ledger.core.factors import FACTOR_UNITS
 from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.core.resolution import KINDS
 
 app = typer.Typer()
 _LIST, _SET = "list", "set"
@@ -160,6 +161,48 @@ def audit(
     number = whole(year, "year", 1970, 9999)
     with door.ledger() as ledger:
         body = write(ledger, number, out or f"joulebook-audit-{number}.zip", door.tell)
+    door.answer(body, None if json else page(body, door.page))
+
+
+@app.command(
+    "restate", cls=PlainCommand, rich_help_panel=BOOKS,
+    epilog=examples(
+        "joulebook restate --dry-run --reason 'the grid factor of 2025 was revised'",
+        "joulebook restate --from 2026-01 --to 2026-06 --kind grid_location --object FR --reason 'revised by RTE'",
+        "joulebook restate --undo 3f2a --reason 'the revision was withdrawn'",
+    ),
+)  # fmt: skip
+def restate(
+    context: typer.Context,
+    *,
+    since: Annotated[str, typer.Option("--from", metavar="MONTH", help="First month, YYYY-MM.", show_default="the first closed")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="MONTH", help="Last month, YYYY-MM.", show_default="the last closed")] = "",
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help=f"Of factors: {', '.join(KINDS)}.", show_default="every")] = "",
+    thing: Annotated[str, typer.Option("--object", metavar="NAME", help="Zone, site or machine of the factors.", show_default="every")] = "",
+    provider: Annotated[str, typer.Option("--provider", metavar="NAME", help="Provider of the factors.", show_default="every")] = "",
+    known: Annotated[str, typer.Option("--known", metavar="LINK|TIME", help="Factors as known then.", show_default="now")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stands in the books.", show_default=False)] = "",
+    author: Annotated[str, typer.Option("--author", metavar="NAME", help="Who.", show_default="the desk of this host")] = "",
+    undo: Annotated[str, typer.Option("--undo", metavar="ID", help="Undo this restatement.", show_default=False)] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it changes per month and year, and write nothing.")] = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Price closed months by the factors known now, as adjustments of the open month; what was closed stays as it was reported.
+
+    Only this changes a closed month once its factors were final. Undone, every figure is again what it was.
+    """
+    from joulebook.restating import page
+    from joulebook_ledger.queries import Restating
+
+    refuse_unknown(kind, "kind", KINDS)
+    door = door_of(context)
+    entry = door.entry()
+    act = Restating(
+        name=entry.name, from_month=since, to_month=until, kind=kind, object=thing, provider=provider, known=known, undo=undo,
+        reason=reason, author=author or entry.author, dry_run=dry_run,
+    )  # fmt: skip
+    with door.ledger() as ledger:
+        body = ledger.restate(act)
     door.answer(body, None if json else page(body, door.page))
 
 

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 PANELS = {
     "track": ("init", "run", "log", "label", "doctor", "quickstart"),
     "look": ("runs", "show", "report", "rank", "why"),
-    "books": ("import", "maps", "factors", "audit", "verify"),
+    "books": ("import", "maps", "factors", "restate", "audit", "verify"),
     "service": ("serve", "agent", "hosts", "retire"),
 }
 _HELP = """Books of the energy, cost and CO2e of training and serving models.

@@ -221,6 +221,40 @@ class CheckBody(TypedDict):
     detail: str
 
 
+class EffectBody(TypedDict):
+    """What a restatement does to one month ("2026-10") or year ("2026"): figures as known before and after, and by how much they move.
+
+    Of facility_energy_kwh, cost, co2e_location_kg, co2e_market_kg, co2e_embodied_kg, water_l.
+    """
+
+    period: str
+    before: dict[str, float | str | None]
+    after: dict[str, float | str | None]
+    change: dict[str, float | str | None]
+
+
+class RestateBody(TypedDict):
+    """A restatement, or its undoing, and what it changes; link and head are null where nothing was written."""
+
+    restatement: str
+    undone: bool
+    dry_run: bool
+    from_month: str
+    to_month: str
+    kind: str
+    object: str
+    provider: str
+    factors_known: int
+    reason: str
+    author: str
+    currency: str | None
+    months: list[EffectBody]
+    years: list[EffectBody]
+    entries: int
+    link: int | None
+    head: str | None
+
+
 class VerifyBody(TypedDict):
     """What `verify` found: the first thing that differs, per check, what facts give cause to doubt, and what it cannot prove."""
 

@@ -10,6 +10,7 @@ import ipaddress
 import json
 import time
 import zlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
         MapsBody,
         RankBody,
         ReportBody,
+        RestateBody,
         RunBody,
         RunsBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
 
     Parameters = list[tuple[str, str]]
 
@@ -165,6 +167,11 @@ class HttpLedger:
     def maps(self) -> MapsBody:
         """Return the map of accounts, teams and cost centres."""
         return cast("MapsBody", self._body("GET", "/v1/maps"))
+
+    def restate(self, act: Restating) -> RestateBody:
+        """Price closed months by other factors, or undo that, or only say what it would change; of a large book that takes minutes."""
+        said = json.dumps(asdict(act)).encode()
+        return cast("RestateBody", self._body("POST", "/v1/restatements", content=said, silence_seconds=VERIFY_SECONDS))
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
         MapsBody,
         RankBody,
         ReportBody,
+        RestateBody,
         RunBody,
         RunsBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
 
 
 class Ledger(Protocol):
@@ -66,6 +67,10 @@ class Ledger(Protocol):
 
     def maps(self) -> MapsBody:
         """Return the map of accounts, teams and cost centres."""
+        ...
+
+    def restate(self, act: Restating) -> RestateBody:
+        """Price closed months by other factors, or undo that, or only say what it would change."""
         ...
 
     def verify(self) -> VerifyBody:

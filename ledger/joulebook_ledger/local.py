@@ -23,13 +23,14 @@ if TYPE_CHECKING:
         MapsBody,
         RankBody,
         ReportBody,
+        RestateBody,
         RunBody,
         RunsBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
 
 
 def now_ms() -> int:
@@ -129,6 +130,12 @@ class LocalLedger:
 
         with self._book.read() as rows:
             return list_maps(rows)
+
+    def restate(self, act: Restating) -> RestateBody:
+        """Price closed months by other factors, or undo that, or only say what it would change."""
+        from joulebook_ledger.restating import restate
+
+        return restate(self._book, act, self._clock())
 
     def verify(self) -> VerifyBody:
         """Prove the book against itself."""

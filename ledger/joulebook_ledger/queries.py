@@ -106,3 +106,34 @@ class FetchQuery:
     from_ms: int | None = None
     to_ms: int | None = None
     provider: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restating:
+    """Which closed months are to be priced by which factors, or which restatement is to be undone.
+
+    Attributes:
+        name: Random text: the id of the restatement, or of the act that undoes one.
+        from_month: First month, YYYY-MM; empty for the first closed one.
+        to_month: Last month, YYYY-MM; empty for the last closed one.
+        kind: Of the factors; empty for every kind.
+        object: Of the factors; empty for every zone, site and machine.
+        provider: Of the factors; empty for every provider.
+        known: A chain link's number or a past instant, up to which factors are then known; empty for now.
+        undo: Id of a restatement to undo, or its beginning; empty to make one.
+        reason: Why.
+        author: Who.
+        dry_run: Only say what it would change.
+    """
+
+    name: str
+    from_month: str = ""
+    to_month: str = ""
+    kind: str = ""
+    object: str = ""
+    provider: str = ""
+    known: str = ""
+    undo: str = ""
+    reason: str = ""
+    author: str = ""
+    dry_run: bool = False

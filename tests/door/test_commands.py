@@ -156,6 +156,19 @@ def test_a_book_that_does_not_prove_itself_is_exit_code_1() -> None:
     assert "does NOT prove itself" in out
 
 
+def test_restate_shows_before_and_after_and_says_how_to_undo_it() -> None:
+    """With --dry-run it says that nothing was written."""
+    words = ["restate", "--kind", "grid_location", "--object", "FR", "--reason", "revised by RTE"]
+    code, out, err = said([*words, "--dry-run"], FixedLedger())
+    assert (code, err) == (0, "")
+    assert "Restating 2026-10, grid_location FR as known at link 3: revised by RTE" in out
+    assert ["2026-10", "0.060", "0.050", "-0.010"] in [line.split() for line in out.splitlines()]
+    assert "Nothing was written" in out
+    code, out, err = said(words, FixedLedger())
+    assert "To undo it: joulebook restate --undo" in out
+    assert said(["restate", "--kind", "colour"], FixedLedger())[0] == 2
+
+
 def test_init_writes_what_is_new_and_nothing_else() -> None:
     """The place is known already; only the price is new, and the site stays where it is."""
     ledger = FixedLedger()

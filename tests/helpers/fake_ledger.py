@@ -15,6 +15,7 @@ from joulebook_ledger.bodies import (
     MapsBody,
     RankBody,
     ReportBody,
+    RestateBody,
     RunBody,
     RunsBody,
     VerifyBody,
@@ -22,7 +23,7 @@ from joulebook_ledger.bodies import (
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
-from joulebook_ledger.queries import RESOURCES, FetchQuery, RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import RESOURCES, FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
 
 RUN = "01jd0000000000000000000000"
 
@@ -120,6 +121,11 @@ class FakeLedger:
         self._hear("maps")
         return {"items": []}
 
+    def restate(self, act: Restating) -> RestateBody:
+        """Return an effect on one month."""
+        self._hear(act)
+        return restate_body(act)
+
     def verify(self) -> VerifyBody:
         """Return a clean bill."""
         self._hear("verify")
@@ -161,6 +167,28 @@ class FakeLedger:
 
 class Secretive(JoulebookError):
     """An error of no known kind, with a text that nobody outside may read."""
+
+
+def restate_body(act: Restating) -> RestateBody:
+    """Return what restating one month changes."""
+    figures = {
+        "facility_energy_kwh": 1.2,
+        "cost": "0.3",
+        "co2e_location_kg": 0.06,
+        "co2e_market_kg": None,
+        "co2e_embodied_kg": 0.01,
+        "water_l": 2.0,
+    }
+    effect: Any = {
+        "period": "2026-10", "before": figures, "after": {**figures, "co2e_location_kg": 0.05},
+        "change": {**dict.fromkeys(figures, 0.0), "cost": "0", "co2e_location_kg": -0.01, "co2e_market_kg": None},
+    }  # fmt: skip
+    return {
+        "restatement": act.undo or act.name, "undone": bool(act.undo), "dry_run": act.dry_run, "from_month": "2026-10",
+        "to_month": "2026-10", "kind": act.kind, "object": act.object, "provider": act.provider, "factors_known": 3,
+        "reason": act.reason, "author": act.author, "currency": "EUR", "months": [effect], "years": [{**effect, "period": "2026"}],
+        "entries": 1, "link": None if act.dry_run else 4, "head": None if act.dry_run else "d" * 64,
+    }  # fmt: skip
 
 
 def run_body() -> RunBody:

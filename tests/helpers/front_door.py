@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from helpers.fake_ledger import restate_body
+
 from joulebook.commands.main import main
 from joulebook.wiring import Door
 from joulebook_ledger.bodies import (
@@ -15,6 +17,7 @@ from joulebook_ledger.bodies import (
     RankBody,
     RankRow,
     ReportBody,
+    RestateBody,
     RunBody,
     RunsBody,
     ScoreBody,
@@ -27,7 +30,7 @@ from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import RankQuery, ReportQuery, Restating, RunsQuery
 
 NOW_MS = 1_795_374_432_000  # 2026-11-22T19:07:12Z
 NO_PRICE = "no price of electricity is set: `joulebook init --price 0.25 --currency EUR`"
@@ -177,6 +180,11 @@ class FixedLedger:
         """Answer with one machine and its reader."""
         self._ask("hosts")
         return HOSTS
+
+    def restate(self, act: Restating) -> RestateBody:
+        """Answer with the effect on one month."""
+        self._ask(act)
+        return restate_body(act)
 
     def verify(self) -> VerifyBody:
         """Answer that all is well."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, text
+from helpers.closes import close_month
+from sqlalchemy import text
 from strategies import Life
 
 from joulebook_ledger.core.factors import Factor
@@ -13,9 +14,9 @@ from joulebook_ledger.core.facts import Fact
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch, encode_batch, list_of, to_wire
-from joulebook_ledger.store.engine import Book, alone, open_book
+from joulebook_ledger.store.engine import Book, open_book
 from joulebook_ledger.store.facts import store_batch
-from joulebook_ledger.store.journal import BOOK_LOCK, Booked, book, book_within
+from joulebook_ledger.store.journal import Booked, book
 
 NOW_MS = 1_800_000_000_000
 # Children first, so that nothing is left behind that another row names.
@@ -48,21 +49,7 @@ class StoredBook:
 
     def close_month(self, month: int, *, by_rule: bool = False, now_ms: int = NOW_MS) -> Booked:
         """Book all that is due and seal a month, whatever is missing in it."""
-
-        def closing(connection: Connection, link: int) -> None:
-            amounts = ", ".join(COLUMNS)
-            row = {"month": month, "now": now_ms, "link": link}
-            connection.execute(text("INSERT INTO month_close VALUES (:month, :now, 0, '[]', 'ada', :link)"), row)
-            connection.execute(
-                text(
-                    f"INSERT INTO close_total (month, source, account, method, {amounts})"
-                    f" SELECT month, source, account, method, {amounts} FROM balance WHERE month = :month AND period = :month"
-                ),
-                {"month": month},
-            )
-
-        with alone(self.book.engine, BOOK_LOCK) as connection:
-            return book_within(connection, now_ms, by_rule=by_rule, closing=closing)
+        return close_month(self.book.engine, month, now_ms, by_rule=by_rule)
 
     def live(self, life: Life, *, by_rule: bool = False) -> None:
         """Do what happened in a life, in order."""

@@ -10,7 +10,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
-from helpers.fake_ledger import RUN, FakeLedger, Secretive, run_body
+from helpers.fake_ledger import RUN, FakeLedger, Secretive, restate_body, run_body
 from helpers.running import WAIT_SECONDS, running
 from helpers.service import TOKEN, batch
 from hypothesis import given
@@ -21,7 +21,16 @@ from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.refusals import BadInput, NotFound, Refused, Unavailable
 from joulebook_ledger.core.vocabulary import LABELS, STAGES
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.queries import BASES, GROUPINGS, IDLE_RULES, RESOURCES, RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import (
+    BASES,
+    GROUPINGS,
+    IDLE_RULES,
+    RESOURCES,
+    RankQuery,
+    ReportQuery,
+    Restating,
+    RunsQuery,
+)
 
 BEHIND = FakeLedger()
 
@@ -49,6 +58,17 @@ def test_a_question_for_runs_arrives_as_it_was_asked(
     query = RunsQuery(labels=wanted, sort=sort, limit=limit, cursor=cursor)
     assert remote.runs(query)["items"] == [run_body()]
     assert BEHIND.asked[-1] == query
+
+
+@given(
+    said=st.fixed_dictionaries({name: st.one_of(st.just(""), words) for name in ("kind", "undo", "reason", "known")}),
+    dry=st.booleans(),
+)
+def test_a_restatement_arrives_as_it_was_asked(remote: Ledger, said: dict[str, str], dry: bool) -> None:  # noqa: FBT001
+    """Whatever it says; above all whether it is to be done."""
+    act = Restating(name="r1", author="ann", dry_run=dry, **said)
+    assert remote.restate(act) == restate_body(act)
+    assert BEHIND.asked[-1] == act
 
 
 @given(

@@ -236,3 +236,24 @@ def test_a_detail_may_hold_any_text() -> None:
     """Half a surrogate pair in a refusal does not make an error of the service."""
     answer = Problem(status=422, name="bad-input", detail="no run \ud800").response({"type": "http"})
     assert json.loads(answer.body)["detail"] == "no run \ud800"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"reason": "revised", "dryrun": true}', "field 'dryrun' is not known here"),
+        (b'{"reason": "revised", "dry_run": "yes"}', "dry_run must be true or false, not 'yes'"),
+        (b'{"reason": 7}', "reason must be a text, not '7'"),
+        (b"[]", "one JSON object"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+    ],
+)
+def test_a_mistyped_restatement_is_refused_and_never_done(
+    client: TestClient, ledger: FakeLedger, body: bytes, says: str
+) -> None:
+    """Passed over, a mistyped `dry_run` would write."""
+    answer = client.post("/v1/restatements", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert ledger.asked == []

@@ -6,9 +6,11 @@ Plain SELECTs, one text for both engines, rows turned into small tuples; what th
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import NamedTuple
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.facts import Restatement
 from joulebook_ledger.core.names import Learnt, NameMap, Names
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import NEVER, History, Known, Restated
@@ -219,10 +221,20 @@ def _placements(rows: Rows, link: int) -> list[Known[Placement]]:
 
 
 def _restatements(rows: Rows, link: int) -> tuple[Restated, ...]:
-    """Return the restatements that hold, in the order in which they were learnt."""
-    gone = _voided_at(rows, "restatement", link)
-    sql = (
-        "SELECT f.restatement, f.from_month, f.to_month, f.kind, f.object, f.provider, f.factors_known"
-        f" {_within('restatement')} ORDER BY {_LINK}, f.receipt, f.restatement"
+    return tuple(
+        Restated(r.from_month, r.to_month, r.kind, r.object, r.provider, r.factors_known)
+        for r in restatements(rows, link)
     )
-    return tuple(Restated(*row[1:]) for row in rows.rows(sql, link=link) if row[:1] not in gone)
+
+
+def restatements(rows: Rows, link: int = NO_LIMIT) -> list[Restatement]:
+    """Return the restatements that stand, in the order in which they were learnt."""
+    gone = _voided_at(rows, "restatement", link)
+    names = [field.name for field in fields(Restatement)]
+    sql = (
+        f"SELECT {', '.join(f'f.{name}' for name in names)} {_within('restatement')}"
+        f" ORDER BY {_LINK}, f.receipt, f.restatement"
+    )
+    return [
+        Restatement(**dict(zip(names, row, strict=True))) for row in rows.rows(sql, link=link) if row[:1] not in gone
+    ]
