@@ -90,6 +90,13 @@ class Story:
         item = {"run": run, "score": f"s{self.events}", "name": name, "value": value, "at_ms": at_ms}
         return self._add("scores", {**item, **more})
 
+    def count(self, run: str, start_ms: int, end_ms: int, **numbers: int) -> Story:
+        """Count work that a run served."""
+        self.events += 1
+        return self._add(
+            "counts", {"run": run, "count": f"c{self.events}", "start_ms": start_ms, "end_ms": end_ms, **numbers}
+        )
+
     def reading(
         self,
         name: str,

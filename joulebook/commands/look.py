@@ -1,4 +1,4 @@
-"""Look: runs, show, report, rank, why. Each asks the ledger one question and writes its body, as a page or as JSON."""
+"""Look: runs, show, report, rank, sci, why. Each asks the ledger one question and writes its body, as a page or as JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +26,21 @@ from joulebook.commands.options import (
 )
 from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import refuse_unknown
+from joulebook_ledger.core import sci
 from joulebook_ledger.core.periods import month_of, parse_month
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import scale_decimal
 from joulebook_ledger.core.vocabulary import STAGES, STATUSES
-from joulebook_ledger.queries import BASES, GROUPINGS, IDLE_RULES, RESOURCES, RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import (
+    BASES,
+    GROUPINGS,
+    IDLE_RULES,
+    RESOURCES,
+    RankQuery,
+    ReportQuery,
+    RunsQuery,
+    SciQuery,
+)
 
 app = typer.Typer()
 LONGEST_PAGE = 1_000
@@ -149,6 +159,46 @@ def rank(
     with door.ledger() as ledger:
         body = ledger.rank(query)
     door.answer(body, None if json else pages.rank(body, door.page))
+
+
+@app.command(
+    "sci", cls=PlainCommand, rich_help_panel=LOOK,
+    epilog=examples(
+        "joulebook sci --per token --month 2026-11", "joulebook sci llama-8b --per request --idle proportional",
+        "joulebook sci resnet50 --per parameter --year 2026", "joulebook sci llama-8b --boundary provider --per use --units 1000000000 --json",
+    ),
+)  # fmt: skip
+def carbon_intensity(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="One model; all where left out.", show_default=False)] = "",
+    *, per: Annotated[str, typer.Option("--per", metavar="UNIT", help=f"Functional unit: {', '.join(sci.BOUNDARY_OF)}.")] = "run",
+    boundary: Annotated[
+        str, typer.Option("--boundary", help="consumer (serving), provider (training, failed runs too) or all.", show_default="the unit's own")
+    ] = "",
+    units: Annotated[str, typer.Option("--units", metavar="NUMBER", help="How many units, stated and not counted.", show_default=False)] = "",
+    month: _Month = "", year: _Year = "", from_month: _From = "", to_month: _To = "", idle: _Idle = "separate",
+    utilisation: Annotated[
+        str, typer.Option("--utilisation", metavar="SHARE", help="Share of owned hours that bears all embodied carbon; a view.", show_default=False)
+    ] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Show carbon per functional unit: (energy x intensity + embodied) per request, token, run… (SCI, ISO/IEC 21031).
+
+    Location-based: certificates and contracts never lower it.
+    """
+    from joulebook.intensity import page
+
+    door = door_of(context)
+    refuse_unknown(per, "--per", tuple(sci.BOUNDARY_OF))
+    refuse_unknown(boundary, "boundary", sci.BOUNDARIES)
+    refuse_unknown(idle, "idle", IDLE_RULES)
+    first, last = months_of(month, year, from_month, to_month, this_month=month_of(door.now_ms))
+    query = SciQuery(
+        from_month=first, to_month=last, per=per, model=model, boundary=boundary, units=units, idle=idle, utilisation=utilisation
+    )  # fmt: skip
+    with door.ledger() as ledger:
+        body = ledger.sci(query)
+    door.answer(body, None if json else page(body, door.page))
 
 
 @app.command(

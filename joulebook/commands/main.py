@@ -24,7 +24,7 @@ INTERRUPTED = 130
 # Module -> its commands. The modules hold the commands; what is called decides which of them is loaded.
 PANELS = {
     "track": ("init", "run", "log", "label", "doctor", "quickstart"),
-    "look": ("runs", "show", "report", "rank", "why"),
+    "look": ("runs", "show", "report", "rank", "sci", "why"),
     "books": ("import", "maps", "factors", "restate", "audit", "verify"),
     "service": ("serve", "agent", "hosts", "retire"),
 }

@@ -131,6 +131,48 @@ class RankBody(TypedDict):
     notes: list[str]
 
 
+class NotCovered(TypedDict):
+    """Something that no figure covers: what, where the GHG Protocol puts it, and why it is left out."""
+
+    what: str
+    belongs_to: str
+    why: str
+
+
+class SciRow(TypedDict):
+    """The intensity of one model: its parts in kg, and in g per functional unit; `units_from` is counted or stated."""
+
+    model: str | None
+    units: float | int | None
+    units_from: str
+    operational_kg: float | None
+    embodied_kg: float | None
+    operational_g: float | None
+    embodied_g: float | None
+    sci_g: float | None
+    known_share: dict[str, float | None]
+    uncertainty: float | None
+    runs: int
+    reasons: dict[str, str]
+
+
+class SciBody(TypedDict):
+    """Carbon per functional unit by model; `not_covered` names what is in no figure."""
+
+    from_month: str
+    to_month: str
+    standard: str
+    per: str
+    boundary: str
+    intensity: str
+    idle: str
+    link: int
+    head: str
+    rows: list[SciRow]
+    not_covered: list[NotCovered]
+    notes: list[str]
+
+
 class WhyNode(TypedDict):
     """One node of the tree that answers "why?": what, how much, from which source, and what it is made of."""
 

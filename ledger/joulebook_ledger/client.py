@@ -6,14 +6,21 @@ and no facts; where it stays away, the answer is `Unavailable`, and the sender k
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
 import zlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlsplit
 
+from joulebook_ledger.addresses import (
+    LONGEST_ECHO,
+    WHICH_TOKEN,
+    WHICH_URL,
+    checked_token,
+    checked_url,
+    is_loopback,
+    path_part,
+)
 from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
@@ -35,11 +42,12 @@ if TYPE_CHECKING:
         RestateBody,
         RunBody,
         RunsBody,
+        SciBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 
     Parameters = list[tuple[str, str]]
 
@@ -50,7 +58,6 @@ FETCH_SECONDS = 1800.0
 PATIENCE_SECONDS = 8.0
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.2
-LONGEST_ECHO = 300
 # Below it the header costs what the packing saves; above the lowest level, packing takes more time than the wire does.
 LEAST_PACKED_BYTES = 1_024
 PACKING_LEVEL = 1
@@ -87,13 +94,13 @@ class HttpLedger:
         import httpx2
 
         self._url = checked_url(url)
-        is_here = _is_loopback(self._url)
+        is_here = is_loopback(self._url)
         self._patience_seconds = patience_seconds
         self._sleep = sleep
         self._packs = True
         self._timeout = httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds))
         self._client = httpx2.Client(
-            headers={"Authorization": f"Bearer {_checked_token(token)}", "User-Agent": "joulebook", "Accept-Encoding": "identity"},
+            headers={"Authorization": f"Bearer {checked_token(token)}", "User-Agent": "joulebook", "Accept-Encoding": "identity"},
             follow_redirects=False,
             timeout=self._timeout,
             transport=transport,
@@ -122,7 +129,7 @@ class HttpLedger:
         try:
             return answer_of(body)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Unavailable(f"{self._url} answers a batch as no Joulebook service does: {_WHICH_URL}") from None
+            raise Unavailable(f"{self._url} answers a batch as no Joulebook service does: {WHICH_URL}") from None
 
     def book(self) -> int:
         """Return 0: a service keeps its books up to date by itself."""
@@ -138,7 +145,7 @@ class HttpLedger:
 
     def run(self, run: str) -> RunBody:
         """Return one run by id, unique prefix, or "" for the last one."""
-        return cast("RunBody", self._body("GET", f"/v1/runs/{_path_part(run or 'last')}"))
+        return cast("RunBody", self._body("GET", f"/v1/runs/{path_part(run or 'last')}"))
 
     def report(self, query: ReportQuery) -> ReportBody:
         """Return a report."""
@@ -155,6 +162,14 @@ class HttpLedger:
             ("best", "true" if query.best else ""), *(("min", f"{name}={value}") for name, value in query.least.items()),
         ]  # fmt: skip
         return cast("RankBody", self._body("GET", "/v1/rank", parameters))
+
+    def sci(self, query: SciQuery) -> SciBody:
+        """Return carbon per functional unit by model."""
+        parameters = [
+            ("from", month_text(query.from_month)), ("to", month_text(query.to_month)), ("per", query.per), ("model", query.model),
+            ("boundary", query.boundary), ("units", query.units), ("idle", query.idle), ("utilisation", query.utilisation),
+        ]  # fmt: skip
+        return cast("SciBody", self._body("GET", "/v1/sci", parameters))
 
     def why(self, figure: str) -> WhyBody:
         """Return the derivation of a figure."""
@@ -219,7 +234,7 @@ class HttpLedger:
         )
         body = _json_object(answer)
         if body is None:
-            raise Unavailable(f"{self._url} answers {path} as no Joulebook service does: {_WHICH_URL}")
+            raise Unavailable(f"{self._url} answers {path} as no Joulebook service does: {WHICH_URL}")
         return body
 
     def _ask(
@@ -281,12 +296,12 @@ class HttpLedger:
             return _NotPackedPleaseError(detail)
         if 300 <= status < 400:
             place = response.headers.get("location", "")[:LONGEST_ECHO]
-            return Unavailable(f"{self._url} sends on to {place!r}, where the token is not sent: {_WHICH_URL}")
+            return Unavailable(f"{self._url} sends on to {place!r}, where the token is not sent: {WHICH_URL}")
         if not kind.startswith(PROBLEM_PREFIX):
-            return Unavailable(f"{self._url} answers {status}, and not as a Joulebook service does: {_WHICH_URL}")
+            return Unavailable(f"{self._url} answers {status}, and not as a Joulebook service does: {WHICH_URL}")
         name = kind.removeprefix(PROBLEM_PREFIX)
         if status == 401:
-            return Unavailable(f"{self._url} does not know this token: {_WHICH_TOKEN}; {_NOTHING_LOST}")
+            return Unavailable(f"{self._url} does not know this token: {WHICH_TOKEN}; {_NOTHING_LOST}")
         if status in _OF_THE_WAY or status >= 500 or name in {"no-such-page", "method-not-allowed"}:
             request_id = problem.get("request_id", "")
             return Unavailable(f"{self._url}: {detail} (status {status}, request {request_id}); {_NOTHING_LOST}")
@@ -307,33 +322,6 @@ class _AgainLater(Exception):
 
 _NOTHING_LOST = "nothing is lost, what was measured stays in the spool"
 _START_IT = "start it with `joulebook serve`, or check JOULEBOOK_LEDGER"
-_WHICH_URL = "set JOULEBOOK_LEDGER to the address of the service itself"
-_WHICH_TOKEN = "set JOULEBOOK_API_KEY or JOULEBOOK_API_KEY_FILE to the one in the service's JOULEBOOK_HOME/token"  # noqa: S105 - a sentence
-
-
-def checked_url(url: str) -> str:
-    """Return the address of a service without a slash at its end.
-
-    Raises:
-        BadInput: No http address, or one that holds a secret, which would end in logs.
-    """
-    try:
-        parts = urlsplit(url)
-        has_secret = "@" in parts.netloc
-        good = (
-            parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-            and url.isascii()
-            and " " not in url
-        )
-    except ValueError:
-        has_secret, good = "@" in url, False
-    if has_secret:
-        raise BadInput(f"the address of a service holds no user or password: {_WHICH_TOKEN}")
-    if not good or parts.query or parts.fragment:
-        raise BadInput(f"{url[:LONGEST_ECHO]!r} is no address of a service: write it as http://127.0.0.1:8420")
-    return url.rstrip("/")
 
 
 def packed(batch: bytes) -> bytes:
@@ -346,28 +334,6 @@ def _content_headers(content: bytes | None, encoding: str) -> dict[str, str]:
     if content is None:
         return {}
     return {"Content-Type": "application/json", **({"Content-Encoding": encoding} if encoding else {})}
-
-
-def _checked_token(token: str) -> str:
-    """Return the token; one that cannot stand in a header is refused and not shown."""
-    if not token:
-        raise BadInput(f"no token for the service: {_WHICH_TOKEN}")
-    if not all("!" <= character <= "~" for character in token):
-        raise BadInput(f"the token for the service holds a character that no token has: {_WHICH_TOKEN}")
-    return token
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _path_part(text: str) -> str:
-    """Return a text as one part of a path; dots are written out, since `..` would lead to another page."""
-    return quote(text, safe="", errors="surrogatepass").replace(".", "%2E")
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

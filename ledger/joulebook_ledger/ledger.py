@@ -18,11 +18,12 @@ if TYPE_CHECKING:
         RestateBody,
         RunBody,
         RunsBody,
+        SciBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 
 
 class Ledger(Protocol):
@@ -55,6 +56,10 @@ class Ledger(Protocol):
 
     def rank(self, query: RankQuery) -> RankBody:
         """Return a ranking with its Pareto front."""
+        ...
+
+    def sci(self, query: SciQuery) -> SciBody:
+        """Return carbon per functional unit by model."""
         ...
 
     def why(self, figure: str) -> WhyBody:

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
         RestateBody,
         RunBody,
         RunsBody,
+        SciBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
+    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 
 
 def now_ms() -> int:
@@ -109,6 +110,13 @@ class LocalLedger:
 
         with self._book.read() as rows:
             return make_ranking(rows, query)
+
+    def sci(self, query: SciQuery) -> SciBody:
+        """Return carbon per functional unit."""
+        from joulebook_ledger.measures.intensity import make_sci
+
+        with self._book.read() as rows:
+            return make_sci(rows, query)
 
     def why(self, figure: str) -> WhyBody:
         """Return the derivation of a figure."""

@@ -137,3 +137,28 @@ class Restating:
     reason: str = ""
     author: str = ""
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SciQuery:
+    """Which carbon intensity (ISO/IEC 21031).
+
+    Attributes:
+        from_month: First month, yyyymm.
+        to_month: Last month, yyyymm.
+        per: Functional unit, of `core.sci.BOUNDARY_OF`.
+        model: Only this model; empty for all.
+        boundary: all, consumer or provider; empty for the unit's own.
+        units: Decimal text: how many units, where that is stated and not counted.
+        idle: separate, or spread over the runs: proportional, uniform.
+        utilisation: Decimal text: the share of owned hours that runs use and that bears all of the embodied carbon; empty for what is booked.
+    """
+
+    from_month: int
+    to_month: int
+    per: str = "run"
+    model: str = ""
+    boundary: str = ""
+    units: str = ""
+    idle: str = "separate"
+    utilisation: str = ""

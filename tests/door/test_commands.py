@@ -16,7 +16,7 @@ from joulebook_ledger.core.refusals import BadInput, Unavailable
 from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
 
 COMMANDS = [name for names in PANELS.values() for name in names]
-READING = [["runs"], ["show"], ["report"], ["rank"], ["why"], ["verify"], ["factors"], ["hosts"]]
+READING = [["runs"], ["show"], ["report"], ["rank"], ["sci"], ["why"], ["verify"], ["factors"], ["hosts"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -92,6 +92,8 @@ def test_a_report_is_of_the_months_that_were_named(words: list[str], first: int,
         (["report", "--from", "2026-05", "--to", "2026-04"], "--to 2026-04 is before --from 2026-05"),
         (["report", "--by", "colour"], "key 'colour' is none of: model, version"),
         (["report", "--month", "2026-01", "--year", "2026"], "give one of them"),
+        (["sci", "--per", "smile"], "--per 'smile' is none of: request, token"),
+        (["sci", "--boundary", "mine"], "boundary 'mine' is none of: all, consumer, provider"),
         (["rank", "--per", "smell"], "--per 'smell' is none of: cost, co2e, energy"),
         (["rank", "--min", "accuracy"], "least score 'accuracy' has no value"),
         (["rank", "--min", "accuracy=nan"], "must be a finite number, not 'nan'"),

@@ -6,16 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers.front_door import NO_PRICE, VERIFIED, WHY, FixedLedger, footprint, rank_body, report_body, run_body
+from helpers.front_door import (
+    NO_PRICE,
+    VERIFIED,
+    WHY,
+    FixedLedger,
+    footprint,
+    rank_body,
+    report_body,
+    run_body,
+    sci_body,
+)
 
-from joulebook import pages
+from joulebook import intensity, pages
 from joulebook.tables import Page, shortest_prefixes, width_of
 from joulebook_ledger.queries import RunsQuery
 
 TERMINAL = Page(width=80)
 ALL = [
     (pages.runs, FixedLedger(runs=3).runs(RunsQuery())), (pages.run, run_body()), (pages.report, report_body()),
-    (pages.rank, rank_body()), (pages.why, WHY), (pages.verify, VERIFIED),
+    (pages.rank, rank_body()), (intensity.page, sci_body()), (pages.why, WHY), (pages.verify, VERIFIED),
 ]  # fmt: skip
 
 
@@ -92,3 +102,15 @@ def test_runs_are_named_by_the_shortest_beginning_that_is_theirs_alone() -> None
     assert prefixes == {"aaaaaaaaaab": "aaaaaaaaaab", "aaaaaaaaaac": "aaaaaaaaaac", "bbbbbbbbbbbbbb": "bbbbbbbb"}
     assert "0" * 32 in pages.runs(FixedLedger().runs(RunsQuery()), Page())
     assert "0" * 9 not in pages.runs(FixedLedger().runs(RunsQuery()), TERMINAL)
+
+
+def test_an_intensity_shows_what_is_missing_and_what_no_figure_covers() -> None:
+    """A model that nobody counted has no figure, and says why once."""
+    lines = intensity.page(sci_body(), Page()).split("\n")
+    assert lines[0] == "Carbon per token  2026-11, boundary: consumer"
+    assert "Software carbon intensity (ISO/IEC 21031:2024), location-based." in lines
+    assert lines[3].split() == ["llama", "3", "50,000,000,000", "5.00", "t", "1.50", "t", "130", "µg", "40", "%"]
+    assert lines[4].split() == ["-", "3", "?", "5.00", "t", "1.50", "t", "?"]
+    assert "? no token was counted in the period" in lines
+    assert "not all is known" not in "\n".join(lines)
+    assert lines[-1] == "Not covered: refrigerants."

@@ -18,12 +18,13 @@ from joulebook_ledger.bodies import (
     RestateBody,
     RunBody,
     RunsBody,
+    SciBody,
     VerifyBody,
     WhyBody,
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
-from joulebook_ledger.queries import RESOURCES, FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery
+from joulebook_ledger.queries import RESOURCES, FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 
 RUN = "01jd0000000000000000000000"
 
@@ -104,6 +105,14 @@ class FakeLedger:
         return {
             "task": query.task, "score": query.score, "per": query.per, "stage": query.stage, "split": query.split,
             "lower_is_better": False, "rows": [], "excluded": [], "notes": [],
+        }  # fmt: skip
+
+    def sci(self, query: SciQuery) -> SciBody:
+        """Return no intensity."""
+        self._hear(query)
+        return {
+            "from_month": "2026-11", "to_month": "2026-11", "standard": "ISO/IEC 21031:2024", "per": query.per, "boundary": query.boundary,
+            "intensity": "location-based", "idle": query.idle, "link": 3, "head": "ab" * 32, "rows": [], "not_covered": [], "notes": [],
         }  # fmt: skip
 
     def why(self, figure: str) -> WhyBody:

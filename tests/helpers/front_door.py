@@ -20,6 +20,7 @@ from joulebook_ledger.bodies import (
     RestateBody,
     RunBody,
     RunsBody,
+    SciBody,
     ScoreBody,
     VerifyBody,
     WhyBody,
@@ -30,7 +31,7 @@ from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.queries import RankQuery, ReportQuery, Restating, RunsQuery
+from joulebook_ledger.queries import RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 
 NOW_MS = 1_795_374_432_000  # 2026-11-22T19:07:12Z
 NO_PRICE = "no price of electricity is set: `joulebook init --price 0.25 --currency EUR`"
@@ -106,6 +107,24 @@ def rank_body(**changes: Any) -> RankBody:
     return cast("RankBody", body | changes)
 
 
+def sci_body(**changes: Any) -> SciBody:
+    """Return the intensity of a model that is counted, and of one that nobody counted."""
+    row: dict[str, Any] = {
+        "model": "llama", "units": 50_000_000_000, "units_from": "counted", "operational_kg": 5_000.0, "embodied_kg": 1_500.0,
+        "operational_g": 0.0001, "embodied_g": 0.00003, "sci_g": 0.00013, "known_share": {"operational_kg": 1.0, "embodied_kg": 1.0},
+        "uncertainty": 0.2, "runs": 3, "reasons": {},
+    }  # fmt: skip
+    unknown = {"units": None, "operational_g": None, "embodied_g": None, "sci_g": None, "uncertainty": None}
+    reasons = {"units": "no token was counted in the period", "sci_g": "not all is known"}
+    body: dict[str, Any] = {
+        "from_month": "2026-11", "to_month": "2026-11", "standard": "ISO/IEC 21031:2024", "per": "token", "boundary": "consumer",
+        "intensity": "location-based", "idle": "separate", "link": 12, "head": "abcdef0123456789",
+        "rows": [row, {**row, **unknown, "model": None, "reasons": reasons}],
+        "not_covered": [{"what": "refrigerants", "belongs_to": "scope 1", "why": "leaks"}], "notes": ["A note."],
+    }  # fmt: skip
+    return cast("SciBody", body | changes)
+
+
 WHY: WhyBody = {
     "figure": "run:3f9c#cost", "value": "0.000312", "unit": "EUR",
     "tree": {"text": "energy of the facility", "value": "1.48 Wh", "children": [
@@ -170,6 +189,11 @@ class FixedLedger:
         """Answer with one ranking."""
         self._ask(query)
         return rank_body()
+
+    def sci(self, query: SciQuery) -> SciBody:
+        """Answer with one intensity."""
+        self._ask(query)
+        return sci_body()
 
     def why(self, figure: str) -> WhyBody:
         """Answer with one derivation."""

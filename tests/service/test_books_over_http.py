@@ -25,7 +25,7 @@ from joulebook_ledger.core.wire import Outcome
 from joulebook_ledger.desk import Entry, Place, init_batch
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.local import LocalLedger
-from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery, SciQuery
 
 MONTH = 202611
 FIRST_MONTH = month_of_day(FIRST_HOUR // 24)
@@ -45,6 +45,9 @@ QUESTIONS: dict[str, Question] = {
     "ranking": lambda ledger: ledger.rank(RankQuery(task=task_of(ledger), score="accuracy")),
     "ranking by cost with a bound": lambda ledger: ledger.rank(
         RankQuery(task=task_of(ledger), score="accuracy", per="cost", least={"accuracy": "0.1"}, best=True)
+    ),
+    "carbon per sample": lambda ledger: ledger.sci(
+        SciQuery(from_month=MONTH, to_month=MONTH, per="sample", idle="uniform")
     ),
     "why": lambda ledger: ledger.why("last energy_kwh"),
     "why a row of a report": lambda ledger: ledger.why("report:2026-11#cost"),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from joulebook_api.app import create_app
 from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.refusals import BadInput, NotFound, Refused, Unavailable
+from joulebook_ledger.core.sci import BOUNDARIES, BOUNDARY_OF
 from joulebook_ledger.core.vocabulary import LABELS, STAGES
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.queries import (
@@ -30,6 +31,7 @@ from joulebook_ledger.queries import (
     ReportQuery,
     Restating,
     RunsQuery,
+    SciQuery,
 )
 
 BEHIND = FakeLedger()
@@ -101,6 +103,25 @@ def test_a_question_for_a_ranking_arrives_as_it_was_asked(
     task, score, split = words
     query = RankQuery(task=task, score=score, per=per, stage=stage, split=split, least=least, best=best)
     assert remote.rank(query) == BEHIND.rank(query)
+    assert BEHIND.asked[-2:] == [query, query]
+
+
+@given(
+    period=st.tuples(months, months).map(sorted),
+    words=st.tuples(words, words, words),
+    per=st.sampled_from(sorted(BOUNDARY_OF)),
+    boundary=st.sampled_from(["", *BOUNDARIES]),
+    idle=st.sampled_from(IDLE_RULES),
+)
+def test_a_question_for_an_intensity_arrives_as_it_was_asked(
+    remote: Ledger, period: list[int], words: tuple[str, str, str], per: str, boundary: str, idle: str
+) -> None:
+    """Any model, unit and boundary."""
+    model, units, utilisation = words
+    query = SciQuery(
+        from_month=period[0], to_month=period[1], per=per, model=model, boundary=boundary, units=units, idle=idle, utilisation=utilisation
+    )  # fmt: skip
+    assert remote.sci(query) == BEHIND.sci(query)
     assert BEHIND.asked[-2:] == [query, query]
 
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from joulebook_api.app import create_app
 from joulebook_api.problems import Problem
 from joulebook_ledger.core.refusals import Unavailable
-from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery, SciQuery
 
 
 def test_a_batch_is_handed_on_byte_for_byte(client: TestClient, ledger: FakeLedger) -> None:
@@ -91,6 +91,14 @@ def test_what_is_looked_for_at_once_is_booked_soon(ledger: FakeLedger, changes: 
                 task="t", score="accuracy", per="co2e", stage="training", split="test", least={"accuracy": "0.7"}, best=True,
             ),
         ),
+        ("/v1/sci?from=2026-11", SciQuery(from_month=202611, to_month=202611)),
+        (
+            "/v1/sci?from=2026-01&to=2026-12&per=token&model=m&boundary=provider&units=5e3&idle=uniform&utilisation=0.85",
+            SciQuery(
+                from_month=202601, to_month=202612, per="token", model="m", boundary="provider", units="5e3", idle="uniform",
+                utilisation="0.85",
+            ),
+        ),
         ("/v1/why", ("why", "last cost")),
         ("/v1/why?figure=run:R%23cost", ("why", "run:R#cost")),
         ("/v1/verify", "verify"),
@@ -120,6 +128,9 @@ def test_a_page_asked_twice_gives_the_same_bytes(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("page", "name", "said"),
     [
+        ("/v1/sci?from=2026-11&per=smile", "unknown-per", "'smile' is none of: request"),
+        ("/v1/sci?from=2026-11&boundary=mine", "unknown-boundary", "'mine' is none of: all"),
+        ("/v1/sci?from=2026-11&to=2026-10", "bad-input", "ends before it begins"),
         ("/v1/rank?stage=trainig", "unknown-stage", "'trainig' is none of: training"),
         ("/v1/runs?stage=x", "unknown-stage", "'x'"),
         ("/v1/rank?per=watts", "bad-input", "'watts' is none of: cost"),

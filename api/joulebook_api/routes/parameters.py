@@ -151,10 +151,16 @@ async def _report_options(
 Options = Annotated[ReportOptions, Depends(_report_options)]
 
 
-def report_query(first: str, last: str, by: tuple[str, ...], options: ReportOptions) -> ReportQuery:
-    """Return the query for the months from first to last; the last is the first where it is left out."""
+def months(first: str, last: str) -> tuple[int, int]:
+    """Return the months from first to last, yyyymm; the last is the first where it is left out."""
     from_month = parse_month(first)
     to_month = parse_month(last) if last else from_month
     if to_month < from_month:
         raise BadInput(f"the period ends before it begins: from={first} to={last}")
+    return from_month, to_month
+
+
+def report_query(first: str, last: str, by: tuple[str, ...], options: ReportOptions) -> ReportQuery:
+    """Return the query for the months from first to last; the last is the first where it is left out."""
+    from_month, to_month = months(first, last)
     return ReportQuery(from_month=from_month, to_month=to_month, by=by, **options._asdict())

@@ -1,4 +1,4 @@
-"""Rankings, and the derivation of any figure."""
+"""Rankings, carbon per functional unit, and the derivation of any figure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
-from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, chosen, pairs, problems
-from joulebook_ledger.bodies import RankBody, WhyBody
+from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, From, To, chosen, months, pairs, problems
+from joulebook_ledger.bodies import RankBody, SciBody, WhyBody
+from joulebook_ledger.core import sci
 from joulebook_ledger.core.vocabulary import STAGES
-from joulebook_ledger.queries import RankQuery
+from joulebook_ledger.queries import IDLE_RULES, RankQuery, SciQuery
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["ranking"])
 
@@ -35,6 +36,36 @@ def rank_models(
     chosen(stage, "stage", STAGES)
     query = RankQuery(task=task, score=score, per=per, stage=stage, split=split, least=pairs(least, "min"), best=best)
     return JSONResponse(book.rank(query))
+
+
+@router.get(
+    "/v1/sci",
+    operation_id="getSci",
+    summary="Carbon per functional unit (SCI, ISO/IEC 21031)",
+    responses={200: {"model": SciBody}, **problems(401, 422, 503)},
+)
+def get_sci(
+    book: Book,
+    from_: From,
+    to: To = "",
+    per: Annotated[str, Query(description=f"Functional unit: {', '.join(sci.BOUNDARY_OF)}.")] = "run",
+    model: Annotated[str, Query(description="Only this model.")] = "",
+    boundary: Annotated[
+        str, Query(description="all, consumer or provider (SCI for AI); the unit's own where left out.")
+    ] = "",
+    units: Annotated[str, Query(description="How many units, where that is stated and not counted.")] = "",
+    idle: Annotated[str, Query(description="separate, or spread over the runs: proportional, uniform.")] = "separate",
+    utilisation: Annotated[str, Query(description="Share of owned hours that bears all embodied carbon; a view.")] = "",
+) -> Response:
+    """Return operational and embodied carbon of each model, and both per functional unit, location-based."""
+    chosen(per, "per", tuple(sci.BOUNDARY_OF))
+    chosen(boundary, "boundary", sci.BOUNDARIES)
+    chosen(idle, "idle", IDLE_RULES)
+    first, last = months(from_, to)
+    query = SciQuery(
+        from_month=first, to_month=last, per=per, model=model, boundary=boundary, units=units, idle=idle, utilisation=utilisation
+    )  # fmt: skip
+    return JSONResponse(book.sci(query))
 
 
 @router.get(

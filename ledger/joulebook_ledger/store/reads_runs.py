@@ -77,6 +77,24 @@ def scores(rows: Rows, runs: Sequence[str] | None = None, link: int = NO_LIMIT) 
     return found
 
 
+def counts(
+    rows: Rows, runs: Sequence[str], start_ms: int, end_ms: int, link: int = NO_LIMIT
+) -> dict[str, tuple[int, int, int]]:
+    """Return the requests, tokens read and tokens written of runs, of counts that began within [start_ms, end_ms)."""
+    sql = (
+        "SELECT run, count, requests, tokens_in, tokens_out FROM work_count "
+        "WHERE start_ms >= :start_ms AND start_ms < :end_ms {}"
+    )
+    gone = voided(rows, "work_count")
+    found: dict[str, tuple[int, int, int]] = {}
+    for only, bound in _chunks("run", runs, link):
+        for run, count, *numbers in rows.rows(sql.format(only), start_ms=start_ms, end_ms=end_ms, **bound):
+            if (run, count) not in gone:
+                before = found.get(run, (0, 0, 0))
+                found[run] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
+    return found
+
+
 def started(rows: Rows) -> list[tuple[str, int]]:
     """Return every run that has an event, with the time of its first, newest first; runs that began together by their ids."""
     sql = "SELECT run, MIN(at_ms) AS began FROM run_event GROUP BY run ORDER BY began DESC, run"
