@@ -207,13 +207,22 @@ def restate(
 
 
 @app.command(
-    "verify", cls=PlainCommand, rich_help_panel=BOOKS, epilog=examples("joulebook verify", "joulebook verify --json"),
+    "verify", cls=PlainCommand, rich_help_panel=BOOKS,
+    epilog=examples("joulebook verify", "joulebook verify --head 5f0c2a8e91d3", "joulebook verify --json"),
 )  # fmt: skip
-def verify(context: typer.Context, *, json: Json = False) -> None:
-    """Prove the book against itself: chain, balance, readings, and every figure derived again. Exit code 1 where it fails."""
+def verify(
+    context: typer.Context,
+    *,
+    head: Annotated[str, typer.Option("--head", metavar="DIGEST", help="A head kept elsewhere, as a close printed it.", show_default=False)] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Prove the book against itself: chain, balance, readings, and every figure derived again. Exit code 1 where it fails.
+
+    Against a head kept elsewhere it proves that nothing sealed by then was rewritten.
+    """
     door = door_of(context)
     with door.ledger() as ledger:
-        body = ledger.verify()
+        body = ledger.verify(head)
     door.answer(body, None if json else pages.verify(body, door.page))
     if not body["ok"]:
         raise typer.Exit(1)

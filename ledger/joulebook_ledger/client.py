@@ -188,9 +188,9 @@ class HttpLedger:
         said = json.dumps(asdict(act)).encode()
         return cast("RestateBody", self._body("POST", "/v1/restatements", content=said, silence_seconds=VERIFY_SECONDS))
 
-    def verify(self) -> VerifyBody:
+    def verify(self, head: str = "") -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""
-        return cast("VerifyBody", self._body("GET", "/v1/verify", silence_seconds=VERIFY_SECONDS))
+        return cast("VerifyBody", self._body("GET", "/v1/verify", [("head", head)], silence_seconds=VERIFY_SECONDS))
 
     def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:
         """Fetch the audit archive of a year; on a large book that takes minutes."""

@@ -78,8 +78,8 @@ class Ledger(Protocol):
         """Price closed months by other factors, or undo that, or only say what it would change."""
         ...
 
-    def verify(self) -> VerifyBody:
-        """Prove the book against itself."""
+    def verify(self, head: str = "") -> VerifyBody:
+        """Prove the book against itself, and against the digest of a link that was kept elsewhere."""
         ...
 
     def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:

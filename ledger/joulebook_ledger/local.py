@@ -145,12 +145,12 @@ class LocalLedger:
 
         return restate(self._book, act, self._clock())
 
-    def verify(self) -> VerifyBody:
-        """Prove the book against itself."""
+    def verify(self, head: str = "") -> VerifyBody:
+        """Prove the book against itself, and against the digest of a link that was kept elsewhere."""
         from joulebook_ledger.verify import verify_book
 
         with self._book.read() as rows:
-            return verify_book(rows)
+            return verify_book(rows, head)
 
     def audit(self, year: int, out: IO[bytes], told: Callable[[str], None]) -> AuditBody:
         """Write the audit archive of a year."""

@@ -17,10 +17,23 @@ CANNOT_PROVE = (
     "that. Nor can a book prove that what a meter or a person said was true."
 )
 
+CANNOT_PROVE_SINCE = (
+    "What was sealed up to the head that was kept is proven. What came after it whoever owns the database can have rewritten: keep the "
+    "head above for the next time. Nor can a book prove that what a meter or a person said was true."
+)
 
-def verify_book(rows: Rows) -> VerifyBody:
-    """Return what every check of the book found; `ok` only where all of them hold. A warning is of what facts say, and breaks nothing."""
-    checks = run_checks(rows)
+
+def verify_book(rows: Rows, head: str = "") -> VerifyBody:
+    """Return what every check of the book found; `ok` only where all of them hold. A warning is of what facts say, and breaks nothing.
+
+    Args:
+        rows: The book.
+        head: Digest of a link that was kept elsewhere, against which the chain is proven; empty for none.
+
+    Raises:
+        BadInput: The head is none.
+    """
+    checks = run_checks(rows, head)
     newest = reads.last_link(rows)
     return {
         "ok": all(check.ok for check in checks),
@@ -28,5 +41,5 @@ def verify_book(rows: Rows) -> VerifyBody:
         "link": newest.sequence,
         "head": newest.digest,
         "warnings": clones(rows),
-        "cannot_prove": CANNOT_PROVE,
+        "cannot_prove": CANNOT_PROVE_SINCE if head and all(check.ok for check in checks) else CANNOT_PROVE,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import Connection, Engine, text
@@ -11,13 +12,13 @@ from joulebook_ledger.store.engine import alone
 from joulebook_ledger.store.journal import BOOK_LOCK, Booked, book_within
 
 
-def close_month(engine: Engine, month: int, now_ms: int, *, by_rule: bool = False) -> Booked:
-    """Book all that is due and seal a month."""
+def close_month(engine: Engine, month: int, now_ms: int, *, by_rule: bool = False, parts: Sequence[str] = ()) -> Booked:
+    """Book all that is due and seal a month, with what further statements put beside its totals."""
     with alone(engine, BOOK_LOCK) as connection:
-        return book_within(connection, now_ms, by_rule=by_rule, closing=partial(_close, month, now_ms))
+        return book_within(connection, now_ms, by_rule=by_rule, closing=partial(_close, month, now_ms, parts))
 
 
-def _close(month: int, now_ms: int, connection: Connection, link: int) -> None:
+def _close(month: int, now_ms: int, parts: Sequence[str], connection: Connection, link: int) -> None:
     amounts = ", ".join(COLUMNS)
     row = {"month": month, "now": now_ms, "link": link}
     connection.execute(
@@ -33,3 +34,5 @@ def _close(month: int, now_ms: int, connection: Connection, link: int) -> None:
         ),
         {"month": month},
     )
+    for statement in parts:
+        connection.exec_driver_sql(statement)

@@ -210,9 +210,9 @@ class FixedLedger:
         self._ask(act)
         return restate_body(act)
 
-    def verify(self) -> VerifyBody:
+    def verify(self, head: str = "") -> VerifyBody:
         """Answer that all is well."""
-        self._ask("verify")
+        self._ask(f"verify {head}".strip())
         return VERIFIED
 
     def snapshot(self, machine: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from helpers.closes import close_month
@@ -47,9 +47,11 @@ class StoredBook:
         """Book all that is due."""
         return book(self.book.engine, now_ms, by_rule=by_rule)
 
-    def close_month(self, month: int, *, by_rule: bool = False, now_ms: int = NOW_MS) -> Booked:
+    def close_month(
+        self, month: int, *, by_rule: bool = False, now_ms: int = NOW_MS, parts: Sequence[str] = ()
+    ) -> Booked:
         """Book all that is due and seal a month, whatever is missing in it."""
-        return close_month(self.book.engine, month, now_ms, by_rule=by_rule)
+        return close_month(self.book.engine, month, now_ms, by_rule=by_rule, parts=parts)
 
     def live(self, life: Life, *, by_rule: bool = False) -> None:
         """Do what happened in a life, in order."""

@@ -61,9 +61,11 @@ def is_ready(request: Request) -> Response:
     responses={200: {"model": VerifyBody}, **problems(401, 422, 503)},
     dependencies=PAGE_DEPENDENCIES,
 )
-def verify_book(book: Book) -> Response:
+def verify_book(
+    book: Book, head: Annotated[str, Query(description="Digest of a link that was kept elsewhere.")] = ""
+) -> Response:
     """Return each check with what it found first, and what no check can prove."""
-    return JSONResponse(book.verify())
+    return JSONResponse(book.verify(head))
 
 
 @router.get(

@@ -20,6 +20,12 @@ CHECKS: tuple[Callable[[Rows], list[Check]], ...] = (
 )
 
 
-def run_checks(rows: Rows) -> list[Check]:
-    """Return what every check found, in one snapshot; what is due and not booked yet is left out of those that compare targets."""
-    return [found for check in CHECKS for found in check(rows)]
+def run_checks(rows: Rows, head: str = "") -> list[Check]:
+    """Return what every check found, in one snapshot; what is due and not booked yet is left out of those that compare targets.
+
+    Args:
+        rows: The book.
+        head: Digest of a link that was kept elsewhere, or its beginning; empty where there is none to prove the chain against.
+    """
+    kept = [checks_chain.kept_head(rows, head)] if head else []
+    return [*kept, *(found for check in CHECKS for found in check(rows))]

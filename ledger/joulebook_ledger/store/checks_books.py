@@ -105,6 +105,8 @@ _SMUGGLED = {
     "receipt that no link seals and nothing marks": "SELECT number, reader, sequence FROM receipt"
     " WHERE NOT EXISTS (SELECT 1 FROM sealed_receipt WHERE receipt = receipt.number)"
     f" AND NOT EXISTS (SELECT 1 FROM due WHERE scope = '{CHAIN}' AND due.receipt = receipt.number)",
+    "price in another currency than the book's": "SELECT kind, object, provider, currency FROM factor"
+    " WHERE currency <> '' AND currency <> COALESCE((SELECT value FROM book_setting WHERE name = 'currency'), '')",
     "window of a meter that is not there": "SELECT meter, reader, start_ms FROM meter_window"
     " WHERE NOT EXISTS (SELECT 1 FROM meter WHERE meter.meter = meter_window.meter)",
     "use without its window": "SELECT u.meter, u.reader, u.start_ms, u.run FROM meter_use AS u WHERE NOT EXISTS"

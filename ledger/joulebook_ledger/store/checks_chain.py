@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import merge
 from operator import itemgetter
+from string import hexdigits
 
 from joulebook_ledger.core import digest
 from joulebook_ledger.core.booking import Target
+from joulebook_ledger.core.periods import time_text
 from joulebook_ledger.core.pricing import COLUMNS
+from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.store import chain
 from joulebook_ledger.store.findings import Check, Groups, found, many
 from joulebook_ledger.store.rows import Row, Rows, one
 from joulebook_ledger.store.shapes import SHAPES, facts_digest, row_text
 
+KEPT = "head kept elsewhere"
+SHORTEST_HEAD = 12
 _AMOUNTS = ", ".join(COLUMNS)
 
 
@@ -37,6 +42,22 @@ def links(rows: Rows) -> list[Check]:
             return [Check("links", ok=False, detail=f"link {link[0]}: {differs}")]
         before = chain.Head(link[0], link[2], link[5])
     return [Check("links", ok=True, detail=f"{many(before.sequence, 'link')}, head {before.digest[:12]}")]
+
+
+def kept_head(rows: Rows, head: str) -> Check:
+    """Check that the chain still holds the link whose digest was kept elsewhere; that it is what it seals, other checks say."""
+    wanted = head.strip().lower()
+    if len(wanted) < SHORTEST_HEAD or not set(wanted) <= set(hexdigits):
+        raise BadInput(
+            f"{head[:80]!r} is no head: give the digest of a link as a close printed it, {SHORTEST_HEAD} hexadecimal digits of it or more"
+        )
+    sql = "SELECT sequence, at_ms FROM link WHERE SUBSTR(digest, 1, :length) = :head ORDER BY sequence DESC LIMIT 1"
+    link = one(rows, sql, length=len(wanted), head=wanted)
+    if link is None:
+        lost = f"no link has the digest {wanted[:SHORTEST_HEAD]}…: the chain was cut or written anew since, or it is that of another book"
+        return Check(KEPT, ok=False, detail=lost)
+    newest = chain.head(rows).sequence
+    return Check(KEPT, ok=True, detail=f"it is that of link {link[0]} of {newest}, made {time_text(link[1])}")
 
 
 def _differs(link: Row, before: chain.Head, receipts: list[Row], entries: list[str], closes: list[str]) -> str:

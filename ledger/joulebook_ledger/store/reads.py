@@ -12,6 +12,7 @@ from typing import NamedTuple
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.facts import Restatement
 from joulebook_ledger.core.names import Learnt, NameMap, Names
+from joulebook_ledger.core.refusals import Refused
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import NEVER, History, Known, Restated
 from joulebook_ledger.store.marks import CHAIN, SOURCE
@@ -151,7 +152,14 @@ def voided(rows: Rows, table: str) -> set[tuple[str | int, ...]]:
 def _voided_at(rows: Rows, table: str, link: int) -> dict[tuple[str | int, ...], int]:
     """Return the keys of a table's facts that a correction sealed up to a link voids, with the link that seals it."""
     sql = f"SELECT f.voided_key, {_LINK} FROM correction f {_SEALED} WHERE f.voided_table = :name AND {_LINK} <= :link"
-    return {tuple(json.loads(key)): sealed for key, sealed in rows.rows(sql, name=table, link=link)}
+    return {_key_of(key): sealed for key, sealed in rows.rows(sql, name=table, link=link)}
+
+
+def _key_of(text: str) -> tuple[str | int, ...]:
+    try:
+        return tuple(json.loads(text))
+    except ValueError:  # no correction was ever taken so: it was changed since
+        raise Refused("no_key", f"a correction voids {text[:200]}, which is no key") from None
 
 
 def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
