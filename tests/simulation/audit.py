@@ -307,10 +307,10 @@ class Counted:
             if read.is_good:
                 self._at[read.label_ms].append(read.at_us)
         self._labels = sorted(self._at)
-        self._bases: list[int] = []
+        self._begun = {began for began, _ in told.sitting.turns}
+        self._paths: list[tuple[int, int]] = []
+        self._settled_us: set[int] = set()
         self._reached_ms = -1
-        self._energy_mj = 0
-        self._end_us = 0
 
     def judge(self) -> None:
         """Walk through the windows."""
@@ -327,48 +327,51 @@ class Counted:
             self._reached_ms = window.end_ms
 
     def _reading(self, window: Window) -> None:
-        self._audit.sums["readings"] += 1
-        if not self._bases or window.start_ms != self._reached_ms:
-            self._begin(window)
-        self._energy_mj += window.energy_mj or 0
-        ends = self._at.get(window.end_ms)
-        if ends is None:
-            if window.end_ms % HOUR_MS:
-                self._audit.complain(self._told, f"{window} ends where nothing was read")
-            return
-        if self._settle(ends):
-            return
-        kept = self._bases, self._energy_mj
-        self._begin(window)  # where a reader began anew at the very instant at which another one ended
-        self._energy_mj = window.energy_mj or 0
-        if self._settle(ends):
-            return
-        if window.end_ms % HOUR_MS:
-            possible = [self._passed_mj(base, end) for base in self._bases for end in ends]
-            told = f"{kept[1]} or {self._energy_mj} told, {possible} true"
-            self._audit.complain(self._told, f"{window}: {told}")
-        else:
-            self._bases, self._energy_mj = kept  # a longer reading was cut there by time
+        """Hold a reading against the truth: since its reader's first read, and so with what was less than a millijoule before.
 
-    def _begin(self, window: Window) -> None:
-        self._bases = self._at.get(window.start_ms, [])
-        self._energy_mj = 0
-        if not self._bases:
-            self._audit.complain(self._told, f"{window} begins where nothing was read")
+        Where a turn began at the very instant, or under the same label, its reader may have gone on from the other's rest or begun with
+        none: what is told later decides.
+        """
+        self._audit.sums["readings"] += 1
+        bases = self._at.get(window.start_ms, [])
+        if not self._paths or window.start_ms != self._reached_ms:
+            self._paths = [(base, 0) for base in bases]
+            if not bases:
+                self._audit.complain(self._told, f"{window} begins where nothing was read")
+        else:
+            self._paths += [(base, 0) for base in bases if base in self._begun or base not in self._settled_us]
+        self._paths = [(base, told_mj + (window.energy_mj or 0)) for base, told_mj in dict.fromkeys(self._paths)]
+        ends = self._at.get(window.end_ms)
+        if ends is not None and self._settle(ends):
+            return
+        if window.end_ms % HOUR_MS == 0:
+            return  # a longer reading was cut there by time
+        if ends is None:
+            self._audit.complain(self._told, f"{window} ends where nothing was read")
+            return
+        possible = {base: [self._passed_mj(base, end) for end in ends] for base, _ in self._paths}
+        self._audit.complain(self._told, f"{window}: told since {self._paths}, in truth {possible}")
+        self._paths = [(base, window.energy_mj or 0) for base in bases]
 
     def _settle(self, ends: list[int]) -> bool:
-        """Tell whether what was told up to here is what passed; keep what it can have passed since."""
-        for base in self._bases:
-            for end in ends:
-                if self._passed_mj(base, end) == self._energy_mj:
-                    self._bases = [base]
-                    if not self._told.measured or self._told.measured[-1][0] != base:
-                        self._told.measured.append((base, end))
-                        self._told.watched.append((base, end))
-                    self._told.measured[-1] = self._told.watched[-1] = (base, end)
-                    self._end_us = end
-                    return True
-        return False
+        """Tell whether what was told up to here is what passed; keep every way in which it can be."""
+        good = [
+            (base, told_mj, end)
+            for base, told_mj in self._paths
+            for end in ends
+            if self._passed_mj(base, end) == told_mj
+        ]
+        if not good:
+            return False
+        self._paths = [(base, told_mj) for base, told_mj, _ in good]
+        self._settled_us = {end for *_, end in good}
+        base, _, end = good[0]
+        for stretches in (self._told.measured, self._told.watched):
+            if stretches is self._told.measured and stretches and stretches[-1][0] == base:
+                stretches[-1] = (base, end)
+            else:
+                stretches.append((base, end))
+        return True
 
     def _passed_mj(self, start_us: int, end_us: int) -> int | None:
         if end_us < start_us or self._device.has_break(start_us, end_us):
@@ -384,8 +387,14 @@ class Counted:
             # The step is laid where the open window begins: what a failing meter was asked since then was asked at these labels too.
             self._at[window.end_ms] = self._at.get(start_ms, [])
             self._asked[window.end_ms] = self._asked.get(start_ms, 0)
+            step_ms = window.end_ms - start_ms
+            self._asked |= {
+                label + step_ms: at
+                for label, at in self._asked.items()
+                if label > start_ms and label + step_ms not in self._asked
+            }
             return
-        self._bases = []
+        self._paths = []
         before = [t for label in self._labels[: bisect_right(self._labels, start_ms)][-1:] for t in self._at[label]]
         after = self._at.get(window.end_ms, [])
         end_us = after[-1] if after else self._asked.get(window.end_ms, 0)
