@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from joulebook import figures
-from joulebook.places import known_place, object_of, value_in_words
+from joulebook.places import known_place, object_of
 from joulebook.tables import Column, Page, grid
 from joulebook.wiring import Door, refuse_unknown
 from joulebook_ledger.core.embodied import HOURS_PER_YEAR
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor
-from joulebook_ledger.core.periods import parse_time, time_text
+from joulebook_ledger.core.periods import parse_time
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, scale_decimal
@@ -24,7 +26,11 @@ from joulebook_ledger.desk import (
 )
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.making import EMBODIED_SIGMA_PPM
+from joulebook_ledger.queries import FactorsQuery
+from joulebook_ledger.register.taking import stored_factors
 
+MOST_LINES = 5
+"""Of a series of more values than this, one line tells all."""
 PRICES = ("tariff", "instance_price")
 _SIGMAS_PPM = {
     "grid_location": DECLARED_SIGMA_PPM, "grid_market": DECLARED_SIGMA_PPM, "pue": PUE_SIGMA_PPM, "water_site": WATER_SIGMA_PPM,
@@ -32,31 +38,71 @@ _SIGMAS_PPM = {
 }  # fmt: skip
 
 
-def known_factors(ledger: Ledger, machine: str) -> dict[str, Any]:
-    """Return every factor known for a machine's place as a body: kind, object, value in words and as it is kept, validity, source."""
-    book = FactorBook.from_bytes(ledger.snapshot(machine))
-    return {
-        "machine": machine,
-        "items": [_item(known.fact) for known in sorted(book.factors, key=lambda k: _order(k.fact, k.known))],
-    }
+class Asked(NamedTuple):
+    """Which factors a person asks for; what is empty asks for all.
+
+    Attributes:
+        kinds: Keys of FACTOR_UNITS.
+        of: A zone, site or machine.
+        provider: Who says so.
+        at: An instant at which they hold.
+        machine: A machine that they price.
+    """
+
+    kinds: tuple[str, ...] = ()
+    of: str = ""
+    provider: str = ""
+    at: str = ""
+    machine: str = ""
 
 
-def page(body: Mapping[str, Any], paper: Page) -> str:
-    """Return the factors and prices of a machine."""
+def listed(ledger: Ledger, asked: Asked) -> dict[str, Any]:
+    """Return the factors and prices that were asked for, in the words in which a table of them is taken in.
+
+    Raises:
+        BadInput: A kind or instant is none.
+    """
+    at_ms = parse_time(asked.at) if asked.at else None
+    query = FactorsQuery(kinds=asked.kinds, object=asked.of, provider=asked.provider, at_ms=at_ms)
+    items: Iterable[Mapping[str, str]] = stored_factors(ledger, query)
+    if asked.machine:
+        book = FactorBook.from_bytes(ledger.snapshot(asked.machine))
+        objects = {known.fact.object for known in book.factors}
+        items = (item for item in items if item["of"] in objects)
+    return {"items": list(items)}
+
+
+def page(body: Mapping[str, Any], paper: Page, *, every: bool = False) -> str:
+    """Return factors and prices for people: a long series as one line, unless every value is asked for."""
     if not body["items"]:
-        return f"Nothing prices {body['machine']} yet: joulebook init --zone CODE --price PER_KWH --currency CODE"
+        return "Nothing of it is in the book yet: joulebook init --zone CODE --price PER_KWH --currency CODE, or joulebook import factors FILE"
     columns = [
-        Column("KIND"), Column("OF", shrinks=True), Column("VALUE", right=True), Column("+-", right=True), Column("FROM", leaves=3),
-        Column("UNTIL", leaves=2), Column("BY", leaves=4), Column("SOURCE", shrinks=True),
+        Column("KIND"), Column("OF", shrinks=True), Column("VALUE", right=True), Column("UNIT"), Column("+-", right=True),
+        Column("FROM", leaves=3), Column("UNTIL", leaves=2), Column("BY", leaves=4), Column("STATE", leaves=5), Column("SOURCE", shrinks=True),
     ]  # fmt: skip
-    rows = [
-        [
-            item["kind"], item["object"], item["in_words"], figures.spread(item["sigma"]).removeprefix("± ") if item["sigma"] else "",
-            (item["valid_from"] or "always")[:10], (item["valid_to"] or "")[:10], item["provider"], item["source"],
-        ]
-        for item in body["items"]
-    ]  # fmt: skip
+    rows = []
+    for _, group in groupby(body["items"], key=lambda item: (item["kind"], item["of"], item["provider"])):
+        series = list(group)
+        rows += [_cells([item]) for item in series] if every or len(series) <= MOST_LINES else [_cells(series)]
     return grid(columns, rows, paper)
+
+
+def _cells(series: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the line of one value, or of a series of them."""
+    first = series[0]
+    value = first["value"]
+    if len(series) > 1:
+        values = sorted({item["value"] for item in series}, key=Decimal)
+        value = f"{values[0]} to {values[-1]}, {len(series):,} times"
+    begins = min(item["valid_from"] for item in series)
+    ends = "" if any(not item["valid_to"] for item in series) else max(item["valid_to"] for item in series)
+    sigma = first["sigma_percent"]
+    state = f"{first['state']}, {first['fallback']}" + (f", {first['basis']}" if first["basis"] else "")
+    return [
+        first["kind"], first["of"], value, first["unit"],
+        figures.spread(float(sigma) / 100).removeprefix("± ") if sigma else "", begins[:10] or "always", ends[:10],
+        first["provider"], state, first["source"] + (f"; {first['licence']}" if first["licence"] else ""),
+    ]  # fmt: skip
 
 
 def change_of(
@@ -90,16 +136,3 @@ def _value(kind: str, text: str) -> int:
     if kind == "embodied":
         return scale_decimal(text, MICROGRAMS_PER_KILOGRAM, "kg CO2e per year") // HOURS_PER_YEAR
     return scale_decimal(text, MICRO, kind)
-
-
-def _item(factor: Factor) -> Mapping[str, object]:
-    return {
-        "kind": factor.kind, "object": factor.object, "value": factor.value, "unit": factor.unit, "in_words": value_in_words(factor),
-        "currency": factor.currency or None, "valid_from": time_text(factor.valid_from_ms) if factor.valid_from_ms else None,
-        "valid_to": None if factor.valid_to_ms is None else time_text(factor.valid_to_ms), "provider": factor.provider,
-        "fallback": factor.fallback, "sigma": factor.sigma_ppm / 1_000_000, "source": factor.source, "version": factor.version,
-    }  # fmt: skip
-
-
-def _order(factor: Factor, known: int) -> tuple[int, str, int, int]:
-    return list(FACTOR_UNITS).index(factor.kind), factor.object, factor.valid_from_ms, known

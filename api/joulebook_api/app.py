@@ -10,7 +10,18 @@ from pydantic import TypeAdapter
 
 from joulebook_api.guard import Guard
 from joulebook_api.problems import LastHandler, ProblemBody, handle_problems
-from joulebook_api.routes import checks, documents, facts, fetching, hosts, ranking, reports, restatements, runs
+from joulebook_api.routes import (
+    checks,
+    documents,
+    facts,
+    fetching,
+    hosts,
+    ranking,
+    register,
+    reports,
+    restatements,
+    runs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +59,7 @@ def create_app(
     app.state.ledger = ledger
     app.state.check_ready = check_ready
     app.state.book_soon = book_soon
-    for routes in (facts, runs, reports, ranking, hosts, checks, documents, fetching, restatements):
+    for routes in (facts, runs, reports, ranking, register, hosts, checks, documents, fetching, restatements):
         app.include_router(routes.router)
     handle_problems(app)
     app.add_middleware(LastHandler)

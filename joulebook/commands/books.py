@@ -10,15 +10,13 @@ import typer
 from joulebook import pages
 from joulebook.commands.options import BOOKS, Json, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
-from joulebook.wiring import Door, machine_of, refuse_unknown
-from joulebook_ledger.core.factors import FACTOR_UNITS
-from joulebook_ledger.core.refusals import BadInput
+from joulebook.wiring import Door, refuse_unknown
 from joulebook_ledger.core.resolution import KINDS
 
 app = typer.Typer()
-_LIST, _SET = "list", "set"
 SLURM, MAP = "slurm", "map"
-IMPORTS = ("spool", SLURM, MAP)
+TABLES = ("factors", "prices", "sites", "placements")
+IMPORTS = ("spool", SLURM, MAP, *TABLES)
 
 
 @app.command(
@@ -26,22 +24,27 @@ IMPORTS = ("spool", SLURM, MAP)
     epilog=examples(
         "joulebook import spool /shared/joulebook", "joulebook import spool node-17-spool.tar.gz",
         "joulebook import spool /media/stick/spool --final --json", "sacct … | joulebook import slurm -", "joulebook import map teams.csv",
+        "joulebook import factors grid-2026.csv", "joulebook import prices tariff.json",
     ),
 )  # fmt: skip
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file.")],
+    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements: CSV or JSON, or -.")],
     *,
     final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Take in what readers left in a drop-box, a spool that was carried here, or past jobs of Slurm; what was taken before changes nothing.
+    """Take in what readers left in a drop-box, a spool that was carried here, past jobs of Slurm, or a table of factors or prices; what was taken before changes nothing.
 
     Nothing is changed or removed where it lies. Of Slurm: `SLURM_TIME_FORMAT=%s sacct --parsable2
     --format=JobID,JobName,Account,Cluster,State,Start,End,ConsumedEnergyRaw`, or `sacct --json`. A map has the columns kind (account,
-    namespace, label, team, cost_centre), name, value and, where it is not always, valid_from.
+    namespace, label, team, cost_centre), name, value and, where it is not always, valid_from. A table of factors or prices has the
+    columns kind, of, value and unit, and may have those that `joulebook export` writes.
     """
+    if kind in TABLES:
+        take_in_table(door_of(context), kind, source, json=json)
+        return
     if kind == MAP:
         take_in_map(door_of(context), source, json=json)
         return
@@ -71,6 +74,14 @@ def take_in_jobs(door: Door, source: str, *, json: bool) -> None:
     door.answer(body, None if json else past_jobs.page(body, door.page))
 
 
+def take_in_table(door: Door, kind: str, source: str, *, json: bool) -> None:
+    """Take in a table of factors, prices, sites or placements."""
+    from joulebook import tabled
+
+    body = tabled.take_in(kind, source, door)
+    door.answer(body, None if json else tabled.page(body, door.page))
+
+
 def take_in_map(door: Door, source: str, *, json: bool) -> None:
     """Take in which team, cost centre and entity names stand for."""
     from joulebook import maps
@@ -92,52 +103,6 @@ def maps(context: typer.Context, *, json: Json = False) -> None:
     door = door_of(context)
     with door.ledger() as ledger:
         body = ledger.maps()
-    door.answer(body, None if json else page(body, door.page))
-
-
-@app.command(
-    "factors", cls=PlainCommand, rich_help_panel=BOOKS,
-    epilog=examples(
-        "joulebook factors", "joulebook factors --json", "joulebook factors set pue 1.15 --source 'operator, 2026'",
-        "joulebook factors set tariff 0.31 --currency EUR --from 2026-12-01", "joulebook factors set grid_location 32 --of FR",
-    ),
-)  # fmt: skip
-def factors(
-    context: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="list | set KIND VALUE", help=f"KIND: {', '.join(FACTOR_UNITS)}.", show_default=False)
-    ] = None,
-    *,
-    of: Annotated[str, typer.Option("--of", metavar="OBJECT", help="Zone, site or machine.", show_default="this machine's")] = "",
-    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where the value comes from.", show_default="declared")] = "",
-    currency: Annotated[str, typer.Option("--currency", metavar="CODE", help="Of a price.", show_default="the book's")] = "",
-    since: Annotated[str, typer.Option("--from", metavar="TIME", help="First instant it holds.", show_default="always")] = "",
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="First instant it no longer holds.", show_default="open")] = "",
-    machine: Annotated[str, typer.Option("--machine", metavar="ID", help="Another machine than this one.", show_default=False)] = "",
-    json: Json = False,
-) -> None:  # fmt: skip
-    """List the factors and prices of this machine, each with source and validity; or set one.
-
-    Values are decimal numbers in the units of people: g CO2e per kWh, litres per kWh, money per kWh or hour, kg CO2e per year, a PUE.
-    """
-    from joulebook.factors import change_of, known_factors, page
-
-    door = door_of(context)
-    verb, *rest = words or [_LIST]
-    refuse_unknown(verb, "verb", (_LIST, _SET))
-    if len(rest) != (2 if verb == _SET else 0):
-        raise BadInput(
-            "write `joulebook factors`, or `joulebook factors set KIND VALUE` such as `joulebook factors set pue 1.15`"
-        )
-    named = machine or machine_of(door.settings)
-    with door.ledger() as ledger:
-        if verb == _SET:
-            change = change_of(
-                kind=rest[0], value=rest[1], of=of, source=source, currency=currency, since=since, until=until, machine=named,
-                ledger=ledger, door=door,
-            )  # fmt: skip
-            door.enter(ledger, change)
-        body = known_factors(ledger, named)
     door.answer(body, None if json else page(body, door.page))
 
 

@@ -25,7 +25,8 @@ INTERRUPTED = 130
 PANELS = {
     "track": ("init", "run", "log", "label", "doctor", "quickstart"),
     "look": ("runs", "show", "report", "rank", "sci", "why"),
-    "books": ("import", "maps", "factors", "restate", "audit", "verify"),
+    "books": ("import", "maps", "restate", "audit", "verify"),
+    "register": ("factors", "prices", "sites", "export"),
     "service": ("serve", "agent", "hosts", "retire"),
 }
 _HELP = """Books of the energy, cost and CO2e of training and serving models.

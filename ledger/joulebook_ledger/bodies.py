@@ -255,6 +255,68 @@ class AuditBody(TypedDict):
     head: str
 
 
+class FactorBody(TypedDict):
+    """One factor or price, in words that a table of `import` takes back: value and unit as people write them, "" where nothing is said."""
+
+    kind: str
+    of: str
+    value: str
+    unit: str
+    currency: str
+    valid_from: str
+    valid_to: str
+    provider: str
+    version: str
+    state: str
+    fallback: str
+    sigma_percent: str
+    basis: str
+    source: str
+    licence: str
+    evidence_name: str
+    evidence_digest: str
+    known_since: str
+
+
+class FactorsBody(TypedDict):
+    """A page of factors or prices, and the book's currency."""
+
+    items: list[FactorBody]
+    next_cursor: str | None
+    currency: str | None
+
+
+class SiteBody(TypedDict):
+    """One site from an instant on."""
+
+    site: str
+    zone: str
+    ownership: str
+    provider: str
+    region: str
+    control: str
+    valid_from: str
+    version: str
+    known_since: str
+
+
+class PlacementBody(TypedDict):
+    """Where a machine stands from an instant on."""
+
+    machine: str
+    site: str
+    valid_from: str
+    version: str
+    known_since: str
+
+
+class SitesBody(TypedDict):
+    """Every site and placement, as they were entered."""
+
+    items: list[SiteBody]
+    placements: list[PlacementBody]
+
+
 class CheckBody(TypedDict):
     """One check of `verify`."""
 

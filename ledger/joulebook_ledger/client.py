@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        FactorsBody,
         FetchBody,
         HostsBody,
         MapsBody,
@@ -43,11 +44,20 @@ if TYPE_CHECKING:
         RunBody,
         RunsBody,
         SciBody,
+        SitesBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+    from joulebook_ledger.queries import (
+        FactorsQuery,
+        FetchQuery,
+        RankQuery,
+        ReportQuery,
+        Restating,
+        RunsQuery,
+        SciQuery,
+    )
 
     Parameters = list[tuple[str, str]]
 
@@ -178,6 +188,18 @@ class HttpLedger:
     def hosts(self) -> HostsBody:
         """Return the machines and their readers."""
         return cast("HostsBody", self._body("GET", "/v1/hosts"))
+
+    def factors(self, query: FactorsQuery) -> FactorsBody:
+        """Return a page of factors and prices."""
+        parameters = [
+            *(("kind", kind) for kind in query.kinds), ("of", query.object), ("provider", query.provider),
+            ("at", "" if query.at_ms is None else time_text(query.at_ms)), ("limit", str(query.limit)), ("cursor", query.cursor),
+        ]  # fmt: skip
+        return cast("FactorsBody", self._body("GET", "/v1/factors", parameters))
+
+    def sites(self) -> SitesBody:
+        """Return the sites, and which machine stands where."""
+        return cast("SitesBody", self._body("GET", "/v1/sites"))
 
     def maps(self) -> MapsBody:
         """Return the map of accounts, teams and cost centres."""

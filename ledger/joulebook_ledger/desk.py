@@ -51,13 +51,15 @@ class Entry:
     at_ms: int
     author: str = ""
 
-    def batch(self, facts: Sequence[Fact]) -> bytes:
-        """Return facts as one batch of this act."""
+    def batch(self, facts: Sequence[Fact], sequence: int = 1) -> bytes:
+        """Return facts as one batch of this act; an act of many facts has several, numbered from 1."""
         lists: dict[str, list[dict[str, object]]] = {}
         for fact in facts:
             lists.setdefault(list_of(fact), []).append(to_wire(fact))
         reader = Reader(reader=f"{DESK}-{self.name}", rank=RANKS["import"], author=self.author)
-        return encode_batch(reader=reader, sequence=1, state="retired", complete_until_ms=self.at_ms, lists=lists)
+        return encode_batch(
+            reader=reader, sequence=sequence, state="retired", complete_until_ms=self.at_ms, lists=lists
+        )
 
     @property
     def version(self) -> str:

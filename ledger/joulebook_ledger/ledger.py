@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        FactorsBody,
         FetchBody,
         HostsBody,
         MapsBody,
@@ -19,11 +20,20 @@ if TYPE_CHECKING:
         RunBody,
         RunsBody,
         SciBody,
+        SitesBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+    from joulebook_ledger.queries import (
+        FactorsQuery,
+        FetchQuery,
+        RankQuery,
+        ReportQuery,
+        Restating,
+        RunsQuery,
+        SciQuery,
+    )
 
 
 class Ledger(Protocol):
@@ -68,6 +78,14 @@ class Ledger(Protocol):
 
     def hosts(self) -> HostsBody:
         """Return the machines, their readers, and who owes which month."""
+        ...
+
+    def factors(self, query: FactorsQuery) -> FactorsBody:
+        """Return a page of factors and prices."""
+        ...
+
+    def sites(self) -> SitesBody:
+        """Return the sites, and which machine stands where."""
         ...
 
     def maps(self) -> MapsBody:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.settings import without_secret
 from joulebook_ledger.store import reads
 from joulebook_ledger.store.engine import open_book
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        FactorsBody,
         FetchBody,
         HostsBody,
         MapsBody,
@@ -27,11 +29,25 @@ if TYPE_CHECKING:
         RunBody,
         RunsBody,
         SciBody,
+        SitesBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
-    from joulebook_ledger.queries import FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+    from joulebook_ledger.queries import (
+        FactorsQuery,
+        FetchQuery,
+        RankQuery,
+        ReportQuery,
+        Restating,
+        RunsQuery,
+        SciQuery,
+    )
+
+
+# A snapshot prices runs that begin by now, and those that still go on: of hourly factors more would only be carried about.
+SNAPSHOT_PAST_MS = 35 * MILLISECONDS_PER_DAY
+SNAPSHOT_FUTURE_MS = 7 * MILLISECONDS_PER_DAY
 
 
 def now_ms() -> int:
@@ -132,6 +148,20 @@ class LocalLedger:
         with self._book.read() as rows:
             return list_hosts(rows, self._clock())
 
+    def factors(self, query: FactorsQuery) -> FactorsBody:
+        """Return a page of factors and prices."""
+        from joulebook_ledger.register.listing import list_factors
+
+        with self._book.read() as rows:
+            return list_factors(rows, query)
+
+    def sites(self) -> SitesBody:
+        """Return the sites and placements."""
+        from joulebook_ledger.register.listing import list_sites
+
+        with self._book.read() as rows:
+            return list_sites(rows)
+
     def maps(self) -> MapsBody:
         """Return the map of accounts, teams and cost centres."""
         from joulebook_ledger.maps import list_maps
@@ -162,7 +192,8 @@ class LocalLedger:
     def snapshot(self, machine: str) -> bytes:
         """Return what prices a machine, as small JSON."""
         with self._book.read() as rows:
-            return reads.factor_book(rows).of_machine(machine).to_bytes()
+            now = self._clock()
+            return reads.machine_book(rows, machine, now - SNAPSHOT_PAST_MS, now + SNAPSHOT_FUTURE_MS).to_bytes()
 
     def fetch_factors(self, query: FetchQuery) -> FetchBody:
         """Ask the live providers that are switched on for what the book lacks."""

@@ -29,11 +29,11 @@ def map_batch(entry: Entry, data: bytes) -> bytes:
     for line in read_sheet(data, NEEDED, OTHERS):
         kind = line.taken("kind", lambda text: require_choice(text, "kind", tuple(MAP_KINDS)))
         since = line.taken("valid_from", lambda text: parse_time(text) if text else 0)
-        name = line.cells["name"]
+        name = line.get("name")
         if kind == "label" and "=" not in name:
             raise line.refuse("name", f"a label is named KEY=VALUE, such as group=vis01, not {name[:60]!r}")
         try:
-            fact = NameMap(kind=kind, name=name, value=line.cells["value"], valid_from_ms=since, version=entry.version)
+            fact = NameMap(kind=kind, name=name, value=line.get("value"), valid_from_ms=since, version=entry.version)
         except Refused as refusal:
             raise line.refuse("value" if "value" in refusal.detail else "name", refusal.detail) from None
         except BadInput as error:

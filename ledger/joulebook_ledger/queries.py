@@ -69,6 +69,27 @@ class ReportQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactorsQuery:
+    """Which factors and prices.
+
+    Attributes:
+        kinds: Keys of `core.factors.FACTOR_UNITS`; none means all.
+        object: The one zone, site or machine they are of.
+        provider: Who says so.
+        at_ms: An instant at which they hold.
+        limit: At most so many.
+        cursor: Where the last page ended, as that page said.
+    """
+
+    kinds: tuple[str, ...] = ()
+    object: str = ""
+    provider: str = ""
+    at_ms: int | None = None
+    limit: int = 1000
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankQuery:
     """Which ranking; what is left empty is chosen where the book leaves no choice.
 

@@ -30,7 +30,8 @@ def document() -> str:
 
     parts = [INTRODUCTION, _help([])]
     for panel, names in PANELS.items():
-        parts.append(f"## {TITLES[panel]}\n")
+        if panel in TITLES:
+            parts.append(f"## {TITLES[panel]}\n")
         parts += [f"### joulebook {name}\n\n{_help([name])}" for name in names]
     return "\n".join(parts)
 

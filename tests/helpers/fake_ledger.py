@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from joulebook_ledger.bodies import (
     AuditBody,
+    FactorBody,
+    FactorsBody,
     FetchBody,
     HostsBody,
     MapsBody,
@@ -19,12 +21,22 @@ from joulebook_ledger.bodies import (
     RunBody,
     RunsBody,
     SciBody,
+    SitesBody,
     VerifyBody,
     WhyBody,
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
-from joulebook_ledger.queries import RESOURCES, FetchQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+from joulebook_ledger.queries import (
+    RESOURCES,
+    FactorsQuery,
+    FetchQuery,
+    RankQuery,
+    ReportQuery,
+    Restating,
+    RunsQuery,
+    SciQuery,
+)
 
 RUN = "01jd0000000000000000000000"
 
@@ -125,6 +137,16 @@ class FakeLedger:
         self._hear("hosts")
         return {"at": "2026-11-22T10:00:00.000Z", "machines": []}
 
+    def factors(self, query: FactorsQuery) -> FactorsBody:
+        """Return one factor."""
+        self._hear(query)
+        return {"items": [factor_body()], "next_cursor": None, "currency": "EUR"}
+
+    def sites(self) -> SitesBody:
+        """Return no site."""
+        self._hear("sites")
+        return {"items": [], "placements": []}
+
     def maps(self) -> MapsBody:
         """Return no line."""
         self._hear("maps")
@@ -197,6 +219,15 @@ def restate_body(act: Restating) -> RestateBody:
         "to_month": "2026-10", "kind": act.kind, "object": act.object, "provider": act.provider, "factors_known": 3,
         "reason": act.reason, "author": act.author, "currency": "EUR", "months": [effect], "years": [{**effect, "period": "2026"}],
         "entries": 1, "link": None if act.dry_run else 4, "head": None if act.dry_run else "d" * 64,
+    }  # fmt: skip
+
+
+def factor_body() -> FactorBody:
+    """Return one factor."""
+    return {
+        "kind": "grid_location", "of": "FR", "value": "56.039", "unit": "gCO2e/kWh", "currency": "", "valid_from": "", "valid_to": "",
+        "provider": "owid", "version": "2023.2", "state": "final", "fallback": "country", "sigma_percent": "25", "basis": "lifecycle",
+        "source": "a table", "licence": "CC BY 4.0", "evidence_name": "", "evidence_digest": "", "known_since": "2026-11-22T10:00:00.000Z",
     }  # fmt: skip
 
 

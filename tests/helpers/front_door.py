@@ -12,6 +12,7 @@ from helpers.fake_ledger import restate_body
 from joulebook.commands.main import main
 from joulebook.wiring import Door
 from joulebook_ledger.bodies import (
+    FactorsBody,
     FootprintRow,
     HostsBody,
     RankBody,
@@ -22,6 +23,7 @@ from joulebook_ledger.bodies import (
     RunsBody,
     SciBody,
     ScoreBody,
+    SitesBody,
     VerifyBody,
     WhyBody,
 )
@@ -31,7 +33,10 @@ from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.queries import RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+from joulebook_ledger.queries import FactorsQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+from joulebook_ledger.register.rows import row_of_factor, row_of_placement, row_of_site
+
+TIME = "2026-11-22T10:00:00.000Z"
 
 NOW_MS = 1_795_374_432_000  # 2026-11-22T19:07:12Z
 NO_PRICE = "no price of electricity is set: `joulebook init --price 0.25 --currency EUR`"
@@ -214,6 +219,26 @@ class FixedLedger:
         """Answer that all is well."""
         self._ask(f"verify {head}".strip())
         return VERIFIED
+
+    def factors(self, query: FactorsQuery) -> FactorsBody:
+        """Answer with what stands there, and what was entered since."""
+        self._ask(query)
+        book = FactorBook.from_bytes(self.snapshot("m"))
+        items = [row_of_factor(known.fact) | {"known_since": TIME} for known in book.factors]
+        return {
+            "items": [i for i in items if i["kind"] in (query.kinds or (i["kind"],))],
+            "next_cursor": None,
+            "currency": "EUR",
+        }  # type: ignore[typeddict-item]
+
+    def sites(self) -> SitesBody:
+        """Answer with the place in France, or with none."""
+        self._ask("sites")
+        book = FactorBook.from_bytes(self.snapshot("m"))
+        return {
+            "items": [row_of_site(known.fact) | {"known_since": TIME} for known in book.sites],  # type: ignore[misc]
+            "placements": [row_of_placement(known.fact) | {"known_since": TIME} for known in book.placements],  # type: ignore[misc]
+        }
 
     def snapshot(self, machine: str) -> bytes:
         """Answer with a place in France, or with none, and with what was entered since."""

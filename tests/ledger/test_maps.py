@@ -124,7 +124,7 @@ def test_of_two_lines_the_one_that_began_last_holds_and_an_empty_one_ends_it() -
         (b"kind,name\naccount,a\n", "lacks the column 'value'"),
         (b"kind,name,value,owner\n", "unknown column 'owner'"),
         (b"kind,name,value,name\n", "names the column 'name' twice"),
-        (b"kind;name;value\n", "semicolons"),
+        (b"kind;name\n", "lacks the column 'value'"),
         (b"kind,name,value\naccount,a,t\nacount,b,t\n", "line 3, column 'kind'"),
         (b"kind,name,value\naccount,,t\n", "line 2, column 'name'"),
         (b"kind,name,value\naccount,a\n", "line 2 has 2 cells where the header has 3"),
@@ -132,8 +132,8 @@ def test_of_two_lines_the_one_that_began_last_holds_and_an_empty_one_ends_it() -
         (b"kind,name,value,valid_from\naccount,a,t,1.12.2026\n", "line 2, column 'valid_from'"),
         (b"kind,name,value\nlabel,group,t\n", "KEY=VALUE"),
         (b"kind,name,value\naccount,a,t\naccount,a,u\n", "line 3, column 'name': account 'a' is mapped twice"),
-        ("kind,name,value\naccount,a,für\n".encode("latin-1"), "line 2 is not UTF-8"),
-        ("kind,name,value\naccount,a,t\n".encode("utf-16"), "not UTF-8"),
+        ("kind,name,value\naccount,a,für\n".encode("latin-1"), "line 2, byte 12 is not UTF-8"),
+        ("kind,name,value\naccount,a,t\n".encode("utf-16-le"), "zero byte"),
     ],
 )
 def test_a_sheet_that_cannot_be_taken_is_refused_whole_with_line_and_column(sheet: bytes, told: str) -> None:

@@ -57,9 +57,8 @@ def require_text(value: object, name: str, *, longest: int = LONGEST_TEXT, empty
             "text_too_long",
             f"{name} has {len(value)} characters, {longest} are allowed: {value[:40]!r}…",
         )
-    if any(
-        ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in value
-    ):  # half a surrogate pair is no text
+    # Nearly every text is printable, and seen to be at once; half a surrogate pair is no text.
+    if not value.isprintable() and any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in value):
         raise Refused(
             "control_character",
             f"{name} must hold no control characters: {value[:40]!r}",

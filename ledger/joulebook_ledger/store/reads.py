@@ -6,6 +6,7 @@ Plain SELECTs, one text for both engines, rows turned into small tuples; what th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from joulebook_ledger.core.refusals import Refused
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import NEVER, History, Known, Restated
 from joulebook_ledger.store.marks import CHAIN, SOURCE
-from joulebook_ledger.store.rows import Rows, one
+from joulebook_ledger.store.rows import Rows, listed, one
 
 _FACTOR = (
     "kind", "object", "provider", "valid_from_ms", "version", "valid_to_ms", "value", "unit", "state", "fallback", "sigma_ppm",
@@ -199,12 +200,26 @@ def _within(table: str) -> str:
     return f"FROM {table} AS f {_SEALED} WHERE {_LINK} <= :link"
 
 
-def _factors(rows: Rows, link: int) -> list[Known[Factor]]:
+def machine_book(rows: Rows, machine: str, from_ms: int, to_ms: int) -> FactorBook:
+    """Return what prices one machine between two instants: of a year by the hour only the hours that are asked for."""
+    placements, sites = _placements(rows, NO_LIMIT), _sites(rows, NO_LIMIT)
+    names = {known.fact.site for known in placements if known.fact.machine == machine}
+    objects, bound = listed(
+        "object", sorted({machine, *names, *(known.fact.zone for known in sites if known.fact.site in names)})
+    )
+    within = f"AND f.object IN {objects} AND f.valid_from_ms < :to_ms AND (f.valid_to_ms IS NULL OR f.valid_to_ms > :from_ms)"
+    factors = _factors(rows, NO_LIMIT, within, bound | {"from_ms": from_ms, "to_ms": to_ms})
+    return FactorBook([known for known in factors if known.voided == NEVER], sites, placements).of_machine(machine)
+
+
+def _factors(
+    rows: Rows, link: int, also: str = "", bound: Mapping[str, int | str | None] | None = None
+) -> list[Known[Factor]]:
     gone = _voided_at(rows, "factor", link)
-    sql = f"SELECT {', '.join(f'f.{column}' for column in _FACTOR)}, {_KNOWN} {_within('factor')}"
+    sql = f"SELECT {', '.join(f'f.{column}' for column in _FACTOR)}, {_KNOWN} {_within('factor')} {also}"
     return [
         Known(Factor(**dict(zip(_FACTOR, row, strict=False))), row[-2], row[-1], gone.get(row[:5], NEVER))
-        for row in rows.rows(sql, link=link)
+        for row in rows.rows(sql, link=link, **(bound or {}))
     ]
 
 
