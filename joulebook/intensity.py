@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from joulebook import figures
+from joulebook.doubts import not_covered
 from joulebook.tables import Column, Page, grid, sentence
 from joulebook_ledger.bodies import SciBody, SciRow
 
@@ -25,7 +26,7 @@ def page(body: SciBody, paper: Page) -> str:
         reason for row in body["rows"] for name, reason in row["reasons"].items() if name != "sci_g"
     )
     lacking = "\n".join(sentence(f"? {reason}", paper, "yellow") for reason in reasons)
-    left_out = sentence(f"Not covered: {', '.join(item['what'] for item in body['not_covered'])}.", paper, "dim")
+    left_out = not_covered(body["not_covered"], paper)
     notes = "\n".join(sentence(note, paper, "dim") for note in body["notes"])
     return "\n\n".join(part for part in (heading, table, lacking, notes, standard, left_out) if part)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from joulebook import figures
+from joulebook import doubts, figures
 from joulebook.tables import GAP, Column, Page, branches, clean, grid, pairs, sentence, shortest_prefixes
 from joulebook_ledger.bodies import (
     FootprintRow,
@@ -107,7 +107,9 @@ def report(body: ReportBody, page: Page) -> str:
     verdict = _verdict(body["total"])
     # What nobody ran has no hours and bears no hardware: nothing is missing there.
     lacking = _missing([row for row in rows if row.get("account") not in ACCOUNT_NOTES], page)
-    return _paragraphs(heading, table, page.styled(verdict, "bold"), adjusted, machines, notes, lacking)
+    return _paragraphs(
+        heading, table, page.styled(verdict, "bold"), adjusted, machines, notes, lacking, *doubts.paragraphs(body, page)
+    )
 
 
 def footprints(rows: Sequence[FootprintRow], by: Sequence[str], page: Page, *, total: bool = False) -> str:

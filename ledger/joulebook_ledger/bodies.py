@@ -37,6 +37,7 @@ class FootprintRow(TypedDict, total=False):
     measured_share: float | None
     known_share: dict[str, float | None]
     uncertainty: dict[str, float | None]
+    grades: dict[str, str]
     runs: int
     reasons: dict[str, str]
     grade: str
@@ -77,6 +78,26 @@ class RunsBody(TypedDict):
     next_cursor: str | None
 
 
+class NotCovered(TypedDict):
+    """Something that no figure covers: what, where the GHG Protocol puts it, and why it is left out."""
+
+    what: str
+    belongs_to: str
+    why: str
+
+
+class Implausible(TypedDict):
+    """A rate that booked amounts imply and that cannot be so: of what, its value and bounds, and the same as a sentence."""
+
+    check: str
+    of: str
+    value: float
+    least: float
+    most: float
+    unit: str
+    text: str
+
+
 class ReportBody(TypedDict):
     """A report of one month or several; `charged` is the money of the total with its adjustments, where there are any."""
 
@@ -94,6 +115,8 @@ class ReportBody(TypedDict):
     adjustments: list[Json]
     charged: NotRequired[Json]
     machines: list[Json]
+    implausible: list[Implausible]
+    not_covered: list[NotCovered]
     notes: list[str]
 
 
@@ -129,14 +152,6 @@ class RankBody(TypedDict):
     rows: list[RankRow]
     excluded: list[Json]
     notes: list[str]
-
-
-class NotCovered(TypedDict):
-    """Something that no figure covers: what, where the GHG Protocol puts it, and why it is left out."""
-
-    what: str
-    belongs_to: str
-    why: str
 
 
 class SciRow(TypedDict):

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from joulebook_ledger.core.periods import hour_of
 from joulebook_ledger.core.pricing import COLUMNS, FACILITY, NOT_APPLICABLE, Amounts
-from joulebook_ledger.core.quality import Contribution, quality, relative_sigma, sigma_of_factor, sigma_of_method
+from joulebook_ledger.core.quality import (
+    Contribution,
+    grade_of_figure,
+    quality,
+    relative_sigma,
+    sigma_of_factor,
+    sigma_of_method,
+)
 from joulebook_ledger.core.resolution import KINDS, TIME, FactorBook
 from joulebook_ledger.core.units import (
     MICRO,
@@ -224,6 +231,9 @@ def footprint(
         "measured_share": measured_share,
         "known_share": {name: value.share for name, value in sums.items()},
         "uncertainty": uncertainty,
+        "grades": {
+            name: grade for name, value in sums.items() if (grade := _graded(name, value, coverage, measured_share))
+        },
         "runs": runs,
         "reasons": {name: value.reason or UNKNOWN for name, value in sums.items() if not value.is_known},
     }
@@ -348,6 +358,15 @@ def _share(base: int, uncovered: int) -> float | None:
 
 def _sigma(value: Sum) -> float | None:
     return relative_sigma(value.amount, value.contributions) if value.is_known else None
+
+
+def _graded(name: str, value: Sum, coverage: float | None, measured_share: float | None) -> str:
+    """Return the grade of a figure; what is of time alone is of no meter's energy, and of no gap in it."""
+    is_of_energy = name == "energy_kwh" or any(not _FIGURES[part].by_time for part in PARTS_OF[name])
+    return grade_of_figure(
+        known_share=value.share, uncertainty=_sigma(value),
+        coverage=coverage if is_of_energy else None, measured_share=measured_share if is_of_energy else None,
+    )  # fmt: skip
 
 
 def _measured_share(metered: Sequence[Portion]) -> float | None:

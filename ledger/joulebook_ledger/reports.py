@@ -24,6 +24,9 @@ from joulebook_ledger.figures import ACCOUNT, EXPLAINED, name_of_row
 from joulebook_ledger.footprints import PLACE, sums_of
 from joulebook_ledger.groups import PLACE_KEYS, RUNS, Group, group, spread_idle
 from joulebook_ledger.lens import Lens
+from joulebook_ledger.making import PAST_LIFE
+from joulebook_ledger.measures.not_covered import NOT_COVERED
+from joulebook_ledger.measures.plausibility import implausible, past_life
 from joulebook_ledger.queries import BASES, GROUPINGS, IDLE_RULES
 from joulebook_ledger.runfacts import RunFacts, run_facts
 from joulebook_ledger.stand import Stand, stand_of
@@ -105,6 +108,8 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
         "total": total,
         "adjustments": adjustments,
         "machines": _machines(rows, laid),
+        "implausible": implausible(laid.lens, laid.cells, laid.span[1] - laid.span[0]),
+        "not_covered": list(NOT_COVERED),
         "notes": _notes(rows, laid, adjustments),
     }
     if adjustments:
@@ -255,6 +260,7 @@ def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
         for name, value in sums_of(laid.lens.portions(laid.cells)).items()
         if value.is_known and value.share is not None and value.share < 1
     ]
+    notes += [f"{host} is {said}" for host, said in past_life(laid.lens, laid.cells, PAST_LIFE).items()]
     unlabelled = {run for cell in laid.cells if (run := cell.account) not in RESERVED_ACCOUNTS}.difference(laid.runs)
     if unlabelled:
         notes.append(f"of {len(unlabelled)} runs only their energy is known so far, not their labels")

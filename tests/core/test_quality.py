@@ -8,6 +8,7 @@ from joulebook_ledger.core.quality import (
     SIGMA_OF_METHOD,
     UNKNOWN_SIGMA,
     Contribution,
+    grade_of_figure,
     quality,
     relative_sigma,
     sigma_of_factor,
@@ -58,6 +59,8 @@ def test_a_factor_that_states_its_sigma_is_taken_at_its_word():
         (0.93, 0.60, 0.20, "B", "93 % complete, 60 % metered, ± 40 %"),
         (1.0, 0.0, 0.35, "C", "100 % complete, 0 % metered, ± 70 %"),
         (0.5, 1.0, 0.05, "D", "50 % complete, 100 % metered, ± 10 %"),
+        (None, 1.0, 0.05, "A", "100 % metered, ± 10 %"),
+        (None, 0.0, 0.35, "C", "0 % metered, ± 70 %"),
         (None, None, 0.35, "D", "± 70 %"),
         (0.98, None, None, "D", "98 % complete"),
         (None, None, None, "", "nothing is known"),
@@ -67,6 +70,27 @@ def test_one_grade_and_one_sentence_stand_for_the_four_shares(coverage, measured
     """Shares are rounded down and errors up: nothing is called complete that is not."""
     found = quality(coverage=coverage, measured_share=measured, uncertainty=sigma)
     assert (found.grade, found.sentence) == (grade, sentence)
+
+
+@pytest.mark.parametrize(
+    ("known", "coverage", "measured", "sigma", "grade"),
+    [
+        (1.0, 1.0, 1.0, 0.10, "A"),
+        (0.9, 1.0, 1.0, 0.10, "B"),
+        (0.9, 0.9, 1.0, 0.10, "C"),
+        (1.0, 1.0, 0.0, 0.10, "C"),
+        (1.0, None, None, 0.25, "B"),
+        (1.0, None, None, 0.60, "D"),
+        (0.5, None, None, 0.05, "D"),
+        (0.0, 1.0, 1.0, 0.05, ""),
+        (None, 1.0, 1.0, 0.05, ""),
+        (1.0, 1.0, 1.0, None, ""),
+    ],
+)
+def test_each_figure_has_a_grade_of_its_own(known, coverage, measured, sigma, grade):
+    """What is not priced is missing like what was not metered; what is of time alone has no meter to be read."""
+    found = grade_of_figure(known_share=known, coverage=coverage, measured_share=measured, uncertainty=sigma)
+    assert found == grade
 
 
 PARTS = st.lists(

@@ -106,7 +106,7 @@ class FakeLedger:
         return {
             "from_month": "2026-11", "to_month": "2026-11", "by": list(query.by), "basis": query.basis, "idle": query.idle, "link": 3,
             "head": "ab" * 32, "as_of": None, "booked_until": "2026-11-22T10:00:00.000Z", "rows": [{"model": "m", "energy_kwh": 0.1}],
-            "total": {"energy_kwh": 0.1 + 0.2}, "adjustments": [], "machines": [], "notes": [],
+            "total": {"energy_kwh": 0.1 + 0.2}, "adjustments": [], "machines": [], "implausible": [], "not_covered": [], "notes": [],
         }  # fmt: skip
 
     def rank(self, query: RankQuery) -> RankBody:

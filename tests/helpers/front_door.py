@@ -84,7 +84,7 @@ def report_body(**changes: Any) -> ReportBody:
     body: dict[str, Any] = {
         "from_month": "2026-11", "to_month": "2026-11", "by": ["model"], "basis": "closed", "idle": "separate", "link": 12,
         "head": "abcdef0123456789", "as_of": None, "booked_until": "2026-11-22T19:00:00.000Z", "rows": rows,
-        "total": footprint(account="total", energy_kwh=2.5, runs=4), "adjustments": [], "machines": [], "notes": ["A note."],
+        "total": footprint(account="total", energy_kwh=2.5, runs=4), "adjustments": [], "machines": [], "implausible": [], "not_covered": [], "notes": ["A note."],
     }  # fmt: skip
     return cast("ReportBody", body | changes)
 

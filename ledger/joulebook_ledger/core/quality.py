@@ -122,9 +122,10 @@ def quality(*, coverage: float | None, measured_share: float | None, uncertainty
     """Return grade and sentence of a figure; what is not known is said to be so.
 
     A: at least 95 % complete and 90 % metered, ± 25 % or better. B: 90 %, 50 %, ± 50 %. C: 75 % complete, ± 100 %. D: less.
+    What bears no time has none to be complete in (`untracked` is a claim on what was metered): its grade rests on the other two.
 
     Args:
-        coverage: Metered time ÷ expected time, or None.
+        coverage: Metered time ÷ expected time, or None where no time is borne.
         measured_share: Energy by counter or sensor ÷ energy, or None.
         uncertainty: One relative standard deviation, or None.
     """
@@ -137,10 +138,28 @@ def quality(*, coverage: float | None, measured_share: float | None, uncertainty
     return Quality(grade=_grade(coverage, measured_share, uncertainty), sentence=sentence)
 
 
+def grade_of_figure(
+    *, known_share: float | None, coverage: float | None, measured_share: float | None, uncertainty: float | None
+) -> str:
+    """Return the grade of one figure, by the same bounds; "" where nothing of it is known or its spread is not.
+
+    Args:
+        known_share: Which share of it is priced.
+        coverage: Metered time ÷ expected time of the energy that it is of; None where it is of no energy, or of none with time.
+        measured_share: Energy by counter or sensor ÷ energy; None where it is of no energy.
+        uncertainty: One relative standard deviation.
+    """
+    if not known_share or uncertainty is None:
+        return ""
+    complete = known_share * (1.0 if coverage is None else coverage)
+    return _grade(complete, 1.0 if measured_share is None else measured_share, uncertainty)
+
+
 def _grade(coverage: float | None, measured_share: float | None, uncertainty: float | None) -> str:
     if coverage is None and measured_share is None and uncertainty is None:
         return ""
-    complete, metered, spread = coverage or 0.0, measured_share or 0.0, uncertainty if uncertainty is not None else 1.0
+    complete = coverage if coverage is not None else float(measured_share is not None)
+    metered, spread = measured_share or 0.0, uncertainty if uncertainty is not None else 1.0
     if complete >= 0.95 and metered >= 0.90 and 2 * spread <= 0.25:
         return "A"
     if complete >= 0.90 and metered >= 0.50 and 2 * spread <= 0.50:

@@ -38,6 +38,7 @@ class MeterInfo(NamedTuple):
     boundary: str
     role: str
     label: str
+    max_power_mw: int = 0
 
 
 class LinkInfo(NamedTuple):
@@ -66,7 +67,7 @@ def sealed_by(link: int) -> tuple[str, dict[str, int]]:
 
 def meters(rows: Rows) -> dict[str, MeterInfo]:
     """Return every meter by its id."""
-    found = rows.rows("SELECT meter, device, domain, component, boundary, role, label FROM meter")
+    found = rows.rows("SELECT meter, device, domain, component, boundary, role, label, max_power_mw FROM meter")
     return {row[0]: MeterInfo(*row) for row in found}
 
 
