@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,44 @@ def test_what_a_process_said_last_is_heard_also_when_it_has_gone_since(crowd: Cr
     assert crowd.work_ms == {OUTER: 70}
     crowd.look()
     assert not crowd.attendance.tracked
+
+
+def test_a_process_that_came_and_went_between_two_looks_has_its_work(crowd: Crowd) -> None:
+    """Its whole segment lies with the finished ones before anybody saw it: its time and work count, and once."""
+    crowd.look()
+    crowd.now_us += 100_000
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.now_us += 5_000
+    crowd.mark(10, cpu_ms=170)
+    path = crowd.segments[10].path
+    crowd.gone(10)
+    move_to_done(path)
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 70}
+    assert crowd.span.holding[OUTER] * crowd.span.length_us == 5_000 * crowd.span.capacity
+    os.utime(crowd.spool / "done", ns=(1, 1))
+    crowd.look()
+    assert crowd.work_ms == {OUTER: 70}
+    assert not crowd.attendance.tracked
+
+
+def test_what_was_finished_before_the_first_look_is_not_counted(crowd: Crowd) -> None:
+    """Another reader heard it, or none was there: and a folder that did not change is not listed again."""
+    crowd.process(10, 1, cpu_ms=100)
+    crowd.mark(10, OUTER, cpu_ms=100)
+    crowd.mark(10, cpu_ms=170)
+    path = crowd.segments[10].path
+    crowd.gone(10)
+    move_to_done(path)
+    crowd.look()
+    os.utime(crowd.spool / "done", ns=(1, 1))
+    crowd.look()
+    assert crowd.work_ms == {}
+    (crowd.spool / "done" / "unseen.segment").touch()
+    os.utime(crowd.spool / "done", ns=(1, 1))
+    crowd.look()
+    assert "unseen.segment" not in crowd.attendance._finished.heard
 
 
 def test_a_child_that_lives_counts_once_also_when_it_was_waited_for(crowd: Crowd) -> None:

@@ -14,10 +14,10 @@ import os
 
 from joulebook_collectors.host.lock import open_once, read_file
 from joulebook_collectors.spool.checkpoint import NOTES, Checkpoint, read_checkpoint
-from joulebook_collectors.spool.endings import DONE
+from joulebook_collectors.spool.endings import DONE, MERGED
 from joulebook_collectors.spool.folders import READER, read_frame
 from joulebook_collectors.spool.lines import MOST_BYTES, append_whole, frames_between
-from joulebook_collectors.spool.merging import MERGED, is_rolled, merged, swap_in, windows_of, write_draft
+from joulebook_collectors.spool.merging import is_rolled, merged, swap_in, windows_of, write_draft
 from joulebook_collectors.spool.room import relieve, relieved
 from joulebook_collectors.spool.segments import (
     NewerSpoolError,

@@ -18,6 +18,7 @@ from joulebook_collectors.host.processes import (
     processes_below,
     resident_bytes,
 )
+from joulebook_collectors.presence.finished import Finished
 from joulebook_collectors.presence.span import CPU, MEMORY
 from joulebook_collectors.presence.tracked import Tracked
 from joulebook_collectors.spool.endings import DONE
@@ -50,6 +51,7 @@ class Attendance:
     __slots__ = (
         "_busy_ms",
         "_cursor_us",
+        "_finished",
         "_folder",
         "_is_first_look",
         "_left",
@@ -66,6 +68,7 @@ class Attendance:
         self.gone: list[tuple[str, int]] = []
         self.presence: Presence | None = None
         self._folder = folder
+        self._finished = Finished(folder)
         self._is_first_look = True
         self._proc_root = proc_root
         self._cursor_us = now_us
@@ -201,6 +204,8 @@ class Attendance:
                 self.gone.append((path, 0))
             else:
                 self.tracked[path] = Tracked()
+        for name in self._finished.unheard(names):
+            self.tracked[os.path.join(self._folder, name)] = Tracked()
         self._is_first_look = False
 
     def _new_frames(self, path: str) -> list[Frame]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from joulebook_collectors.spool.segments import Frame
 
 DONE = "done"
+# Begins the name of a segment that was made of several finished ones.
+MERGED = "merged-"
 STARTED, ENDED = ".started", ".ended"
 # In a segment that an agent keeps for a process: whose user said so.
 SPOKEN = "spoken"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from joulebook_collectors.host.lock import read_file
-from joulebook_collectors.spool.endings import DONE
+from joulebook_collectors.spool.endings import DONE, MERGED
 from joulebook_collectors.spool.folders import write_file
 from joulebook_collectors.spool.segments import ENDING, FORM, ROLLED, encode_frame, remove_file
 from joulebook_ledger.core.vocabulary import LONGEST_NAME, UNTRACKED
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Key = tuple[str, int]
 
 HOUR_MS = 3_600_000
-MERGED = "merged-"
 DRAFT = ".draft"
 _LAST_LINE = encode_frame(ROLLED)
 _SUMS = ("energy_mj", "static_mj", "time_ms", "active_ms")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from joulebook_collectors.spool.endings import DONE
-from joulebook_collectors.spool.merging import MERGED, is_rolled
+from joulebook_collectors.spool.endings import DONE, MERGED
+from joulebook_collectors.spool.merging import is_rolled
 from joulebook_collectors.spool.segments import FULL, is_newer, remove_file, segment_names
 
 TYPE_CHECKING = False
