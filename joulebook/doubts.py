@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from joulebook.tables import Page, clean, sentence
-from joulebook_ledger.bodies import NotCovered, ReportBody
+from joulebook_ledger.bodies import ReportBody
+from joulebook_ledger.measures.bodies import NotCovered
 
 
 def paragraphs(body: ReportBody, page: Page) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from joulebook import figures
 from joulebook.doubts import not_covered
 from joulebook.tables import Column, Page, grid, sentence
-from joulebook_ledger.bodies import SciBody, SciRow
+from joulebook_ledger.measures.bodies import SciBody, SciRow
 
 _KILOGRAMS_PER_GRAM = 1 / 1_000
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
         RestateBody,
         RunBody,
         RunsBody,
-        SciBody,
         SitesBody,
         VerifyBody,
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
         FactorsQuery,
         FetchQuery,

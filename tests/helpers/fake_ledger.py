@@ -20,13 +20,13 @@ from joulebook_ledger.bodies import (
     RestateBody,
     RunBody,
     RunsBody,
-    SciBody,
     SitesBody,
     VerifyBody,
     WhyBody,
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
+from joulebook_ledger.measures.bodies import SciBody
 from joulebook_ledger.queries import (
     RESOURCES,
     FactorsQuery,

@@ -21,7 +21,6 @@ from joulebook_ledger.bodies import (
     RestateBody,
     RunBody,
     RunsBody,
-    SciBody,
     ScoreBody,
     SitesBody,
     VerifyBody,
@@ -33,6 +32,7 @@ from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
 from joulebook_ledger.ledger import Ledger
+from joulebook_ledger.measures.bodies import SciBody
 from joulebook_ledger.queries import FactorsQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 from joulebook_ledger.register.rows import row_of_factor, row_of_placement, row_of_site
 

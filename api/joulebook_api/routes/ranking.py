@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, From, To, chosen, months, pairs, problems
-from joulebook_ledger.bodies import RankBody, SciBody, WhyBody
+from joulebook_ledger.bodies import RankBody, WhyBody
 from joulebook_ledger.core import sci
 from joulebook_ledger.core.vocabulary import STAGES
+from joulebook_ledger.measures.bodies import SciBody
 from joulebook_ledger.queries import IDLE_RULES, RankQuery, SciQuery
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["ranking"])

@@ -24,7 +24,7 @@ from joulebook_ledger.scores import run_scores
 from joulebook_ledger.store import reads_runs
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import SciBody, SciRow
+    from joulebook_ledger.measures.bodies import SciBody, SciRow
     from joulebook_ledger.queries import SciQuery
     from joulebook_ledger.reports import Laid
     from joulebook_ledger.store.reads_amounts import Cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import NotCovered
+    from joulebook_ledger.measures.bodies import NotCovered
 
 NOT_COVERED: tuple[NotCovered, ...] = (
     {"what": "fuel burnt on site", "belongs_to": "scope 1", "why": "generators have no meter here"},

@@ -24,8 +24,8 @@ from joulebook_ledger.footprints import MILLISECONDS_PER_SECOND, PLACE
 from joulebook_ledger.lens import HOURS_PER_DAY, total
 
 if TYPE_CHECKING:
-    from joulebook_ledger.bodies import Implausible
     from joulebook_ledger.lens import Lens
+    from joulebook_ledger.measures.bodies import Implausible
     from joulebook_ledger.store.reads import MeterInfo
     from joulebook_ledger.store.reads_amounts import Cell
 
