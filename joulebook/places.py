@@ -99,7 +99,8 @@ def in_words(fact: Fact) -> tuple[str, str]:
     if isinstance(fact, Site):
         zone = all_zones().get(fact.zone)
         named = f"{fact.zone} ({zone.name})" if zone else fact.zone or "zone not known"
-        return "site", f"{fact.site}: {named}, {fact.ownership}"
+        whose = "".join(f" {word}" for word in (fact.provider, fact.region) if word)
+        return "site", f"{fact.site}: {named}, {fact.ownership}{whose}"
     if isinstance(fact, Placement):
         since = f" from {time_text(fact.valid_from_ms)} on" if fact.valid_from_ms else ""
         return "machine", f"{fact.machine} stands at {fact.site}{since}"
@@ -161,7 +162,7 @@ def _declared(known: Known, kind: str) -> str:
 def _holds(fact: Fact, known: Known, *, zone_is_given: bool) -> bool:
     if isinstance(fact, Site):
         now = known.site
-        return now is not None and (now.site, now.zone, now.ownership) == (fact.site, fact.zone, fact.ownership)
+        return now is not None and replace(fact, version=now.version, valid_from_ms=now.valid_from_ms) == now
     if isinstance(fact, Placement):
         return known.site is not None and known.site.site == fact.site
     if (

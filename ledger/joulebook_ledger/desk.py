@@ -89,6 +89,9 @@ class Place:
         lifetime_years: Decimal text: for how long either serves; 4 where it is empty.
         in_service: Date from which it serves; empty where nobody said, and then it has no end.
         ownership: owned, colocated or cloud; empty keeps what is known, else owned.
+        provider: Whose cloud or data centre it is; empty keeps what is known.
+        region: Its name there; empty keeps what is known.
+        control: Who decides on the energy of a colocated site; empty keeps what is known.
         valid_from_ms: From when on it holds; 0 means always.
     """
 
@@ -109,6 +112,9 @@ class Place:
     lifetime_years: str = ""
     in_service: str = ""
     ownership: str = ""
+    provider: str = ""
+    region: str = ""
+    control: str = ""
     valid_from_ms: int = 0
 
 
@@ -135,6 +141,9 @@ def place_facts(entry: Entry, place: Place, known: FactorBook | None = None) -> 
             site=place.site or before.site,
             zone=place.zone or before.zone,
             ownership=place.ownership or before.ownership,
+            provider=place.provider or before.provider,
+            region=place.region or before.region,
+            control=place.control or before.control,
         )
     place = replace(place, site=place.site or place.machine, ownership=place.ownership or "owned")
     zone = _zone_of(place, is_known=before is not None and place.zone == before.zone)
@@ -144,6 +153,9 @@ def place_facts(entry: Entry, place: Place, known: FactorBook | None = None) -> 
             site=place.site,
             zone=name,
             ownership=place.ownership,
+            provider=place.provider,
+            region=place.region,
+            control=place.control,
             valid_from_ms=place.valid_from_ms,
             version=entry.version,
         ),

@@ -272,9 +272,9 @@ class FixedDoor(Door):
 
     __slots__ = ("_ledger",)
 
-    def __init__(self, ledger: Ledger, *, keys: str = "", screen: bool = False) -> None:
+    def __init__(self, ledger: Ledger, *, keys: str = "", screen: bool = False, sysfs_root: str = "/nowhere") -> None:
         super().__init__(
-            {}, out=Screen() if screen else io.StringIO(), err=Screen() if screen else io.StringIO(),
+            {"JOULEBOOK_SYSFS_ROOT": sysfs_root}, out=Screen() if screen else io.StringIO(), err=Screen() if screen else io.StringIO(),
             keys=Screen(keys) if screen else io.StringIO(keys), now_ms=NOW_MS,
         )  # fmt: skip
         self._ledger = ledger
