@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.desk import Entry
 
 DROP_BOX = "file://"
+AUTHOR = "JOULEBOOK_AUTHOR"
 _SERVICE = ("http://", "https://")
 
 
@@ -118,14 +119,17 @@ class Door:
             yield ledger
             self.leave_snapshot(ledger)
 
-    def entry(self) -> Entry:
-        """Return a new act at the desk. Its author is the host: user names are not recorded."""
-        from joulebook_collectors.host.identity import host_name
+    def entry(self, author: str = "") -> Entry:
+        """Return a new act at the desk."""
         from joulebook_ledger.desk import Entry
 
-        return Entry(
-            name=uuid.uuid4().hex, at_ms=self.now_ms, author=f"the desk of {host_name(self.settings.proc_root)}"
-        )
+        return Entry(name=uuid.uuid4().hex, at_ms=self.now_ms, author=self.author(author))
+
+    def author(self, given: str = "") -> str:
+        """Return who acts: who is named, by option or JOULEBOOK_AUTHOR, else the host. User names are not recorded."""
+        from joulebook_collectors.host.identity import host_name
+
+        return given or self.environment.get(AUTHOR, "") or f"the desk of {host_name(self.settings.proc_root)}"
 
     def enter(self, ledger: Ledger, batch: bytes) -> int:
         """Deliver what a person entered and book it; return how many entries were added to the journal.
@@ -135,6 +139,8 @@ class Door:
             Unavailable: It asks to be given a part of it later.
         """
         for outcome in ledger.deliver(batch).exceptions:
+            if outcome.outcome == "stored_after_close":
+                continue
             told = f"{outcome.detail or outcome.reason or outcome.outcome} ({outcome.kind}: {outcome.outcome})"
             raise Unavailable(told) if outcome.outcome == "retry_later" else BadInput(told)
         return ledger.book()

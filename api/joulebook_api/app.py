@@ -16,6 +16,7 @@ from joulebook_api.routes import (
     facts,
     fetching,
     hosts,
+    periods,
     ranking,
     register,
     reports,
@@ -59,7 +60,7 @@ def create_app(
     app.state.ledger = ledger
     app.state.check_ready = check_ready
     app.state.book_soon = book_soon
-    for routes in (facts, runs, reports, ranking, register, hosts, checks, documents, fetching, restatements):
+    for routes in (facts, runs, reports, ranking, periods, register, hosts, checks, documents, fetching, restatements):
         app.include_router(routes.router)
     handle_problems(app)
     app.add_middleware(LastHandler)

@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from joulebook import pages
-from joulebook.commands.options import BOOKS, Json, door_of, examples, whole
+from joulebook.commands.options import BOOKS, Author, Json, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import Door, refuse_unknown
+from joulebook_ledger.core.periods import parse_month
+from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import KINDS
+from joulebook_ledger.queries import CloseQuery
 
 app = typer.Typer()
 SLURM, MAP = "slurm", "map"
@@ -169,6 +172,45 @@ def restate(
     with door.ledger() as ledger:
         body = ledger.restate(act)
     door.answer(body, None if json else page(body, door.page))
+
+
+@app.command(
+    "close", cls=PlainCommand, rich_help_panel=BOOKS,
+    epilog=examples(
+        "joulebook close --check", "joulebook close 2026-11 --author 'Ann Example'", "joulebook close --through 2026-12 --tolerance 0.5",
+        "joulebook close 2026-11 --check --json",
+    ),
+)  # fmt: skip
+def close(
+    context: typer.Context,
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="Month, YYYY-MM in UTC.", show_default="the earliest open one")] = "",
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write the checklist and close nothing. Exit code 1 where something is missing.")] = False,
+    through: Annotated[str, typer.Option("--through", metavar="MONTH", help="Close every open month up to this one, in order.", show_default=False)] = "",
+    tolerance: Annotated[str, typer.Option("--tolerance", metavar="PERCENT", help="How much of a month's energy may be missing.")] = "1",
+    author: Author = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, such as why something is missing.", show_default=False)] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Seal a month: its report never changes again, and what arrives later is booked as an adjustment of an open month.
+
+    Every open month before it is closed first. What is missing is estimated from each owing reader's own past; where it is more than
+    the tolerance nothing is closed.
+    """
+    from joulebook.periods import page, tolerance_of
+
+    if month and through:
+        raise BadInput("MONTH and --through say the same: give one of them")
+    door = door_of(context)
+    wanted = month or through
+    query = CloseQuery(
+        month=parse_month(wanted) if wanted else 0, tolerance_ppm=tolerance_of(tolerance), author=door.author(author), reason=reason
+    )  # fmt: skip
+    with door.ledger() as ledger:
+        body = ledger.check_close(query) if check else ledger.close_months(query)
+    door.answer(body, None if json else page(body, door.page))
+    if not all(its["can_close"] for its in body["months"]):
+        raise typer.Exit(1)
 
 
 @app.command(

@@ -38,6 +38,9 @@ Stage = Annotated[
 Project = Annotated[str, typer.Option("--project", metavar="NAME", help="Project.", show_default=False)]
 Team = Annotated[str, typer.Option("--team", metavar="NAME", help="Team.", show_default=False)]
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Name of the run for people.", show_default=False)]
+Author = Annotated[
+    str, typer.Option("--author", metavar="NAME", help="Who says so.", show_default="JOULEBOOK_AUTHOR, else this host")
+]
 Tags = Annotated[
     list[str] | None,
     typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be given several times.", show_default=False),

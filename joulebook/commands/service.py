@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from joulebook.commands.options import SERVICE, Json, door_of, examples, whole
+from joulebook.commands.options import SERVICE, Author, Json, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
 from joulebook_ledger.core.refusals import BadInput, Unavailable
 from joulebook_ledger.settings import without_secret
@@ -92,6 +92,7 @@ def retire(
     reader: Annotated[str, typer.Argument(metavar="READER", help="A reader's id or its beginning, or a machine: all that still read there.")],
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why nobody waits for it any more.", show_default=False)] = "",
+    author: Author = "",
     json: Json = False,
 ) -> None:  # fmt: skip
     """Say that a reader is gone for good and owes nothing more. What still comes of it is taken all the same."""
@@ -101,6 +102,6 @@ def retire(
     door = door_of(context)
     with door.ledger() as ledger:
         named = [found["reader"] for found in readers_named(ledger.hosts(), reader)]
-        door.enter(ledger, retirement_batch(door.entry(), named, reason))
+        door.enter(ledger, retirement_batch(door.entry(author), named, reason))
         body = ledger.hosts()
     door.answer(body, None if json else f"{len(named)} retired: {', '.join(named)}\n\n{page(body, door.page)}")

@@ -9,6 +9,7 @@ import typer
 from joulebook import pages
 from joulebook.commands.options import (
     TRACK,
+    Author,
     Json,
     Model,
     Name,
@@ -163,6 +164,8 @@ def label(
     name: Name = "", tag: Tags = None,
     exclude: Annotated[str, typer.Option("--exclude", metavar="REASON", help="Leave them out of rankings.", show_default=False)] = "",
     include: Annotated[bool, typer.Option("--include", help="Take them back into rankings.")] = False,
+    author: Author = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why they are labelled anew.", show_default=False)] = "",
     json: Json = False,
 ) -> None:  # fmt: skip
     """Change labels of runs; the newest label holds, and nothing is overwritten."""
@@ -186,7 +189,7 @@ def label(
     door = door_of(context)
     with door.ledger() as ledger:
         found = [ledger.run(run)["run"] for run in runs or [""]]
-        door.enter(ledger, label_batch(door.entry(), found, labels))
+        door.enter(ledger, label_batch(door.entry(author), found, labels, reason))
         bodies = [ledger.run(run) for run in found]
     body: RunsBody = {"items": bodies, "next_cursor": None}
     door.answer(body, None if json else pages.runs(body, door.page))

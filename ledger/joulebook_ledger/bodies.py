@@ -188,6 +188,51 @@ class HostsBody(TypedDict):
     machines: list[MachineBody]
 
 
+class OwingBody(TypedDict):
+    """A reader that has not told all of a month, and what that may be; null where nothing is known of its past."""
+
+    reader: str
+    machine: str
+    host: str
+    complete_until: str | None
+    missing_kwh: float | None
+
+
+class CloseItemBody(TypedDict):
+    """One line of a checklist: what was looked at, whether it is in order, what was found, and the command that fixes it."""
+
+    name: str
+    ok: bool
+    blocks: bool
+    detail: str
+    command: str
+
+
+class MonthCloseBody(TypedDict):
+    """A month as its close sees it; `missing_share` is what may be missing of its energy, null where nobody can say."""
+
+    month: str
+    energy_kwh: float
+    cost: str | None
+    currency: str | None
+    missing_kwh: float | None
+    missing_cost: str | None
+    missing_share: float | None
+    tolerance: float
+    owing: list[OwingBody]
+    items: list[CloseItemBody]
+    can_close: bool
+
+
+class CloseBody(TypedDict):
+    """What a close found and did; of a check `closed` is false and nothing was written. The head is to be kept elsewhere."""
+
+    closed: bool
+    months: list[MonthCloseBody]
+    link: int
+    head: str
+
+
 class MapLineBody(TypedDict):
     """One line of the map: what a name stands for from an instant on (null: always), and null where it stands for nothing any more."""
 

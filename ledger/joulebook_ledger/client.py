@@ -24,6 +24,7 @@ from joulebook_ledger.addresses import (
 from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
+from joulebook_ledger.queries import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        CloseBody,
         FactorsBody,
         FetchBody,
         HostsBody,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
+        CloseQuery,
         FactorsQuery,
         FetchQuery,
         RankQuery,
@@ -210,6 +213,16 @@ class HttpLedger:
         said = json.dumps(asdict(act)).encode()
         return cast("RestateBody", self._body("POST", "/v1/restatements", content=said, silence_seconds=VERIFY_SECONDS))
 
+    def check_close(self, query: CloseQuery) -> CloseBody:
+        """Return the checklist of a close, and close nothing."""
+        return cast("CloseBody", self._body("GET", *_close_page(query)))
+
+    def close_months(self, query: CloseQuery) -> CloseBody:
+        """Close the open months up to one, all or none."""
+        path, parameters = _close_page(query)
+        parameters += [("author", query.author), ("reason", query.reason)]
+        return cast("CloseBody", self._body("POST", path, parameters, content=b"{}", silence_seconds=VERIFY_SECONDS))
+
     def verify(self, head: str = "") -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""
         return cast("VerifyBody", self._body("GET", "/v1/verify", [("head", head)], silence_seconds=VERIFY_SECONDS))
@@ -356,6 +369,11 @@ def _content_headers(content: bytes | None, encoding: str) -> dict[str, str]:
     if content is None:
         return {}
     return {"Content-Type": "application/json", **({"Content-Encoding": encoding} if encoding else {})}
+
+
+def _close_page(query: CloseQuery) -> tuple[str, Parameters]:
+    month = month_text(query.month) if query.month else EARLIEST
+    return f"/v1/periods/{month}/close", [("tolerance_ppm", str(query.tolerance_ppm))]
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

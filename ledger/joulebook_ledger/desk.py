@@ -166,15 +166,22 @@ def place_facts(entry: Entry, place: Place, known: FactorBook | None = None) -> 
     return [*facts, *maker.grid(zone, name), *maker.site(has_pue=has_pue), *maker.machine()]
 
 
-def label_batch(entry: Entry, runs: Sequence[str], labels: Mapping[str, str]) -> bytes:
-    """Return the batch that gives runs new labels; `exclude` with a reason takes them out of rankings, and empty brings them back."""
+def label_batch(entry: Entry, runs: Sequence[str], labels: Mapping[str, str], reason: str = "") -> bytes:
+    """Return the batch that gives runs new labels, and why; `exclude` takes them out of rankings, and empty brings them back."""
     if not runs:
         raise BadInput("no run to label: name at least one, such as the id that `joulebook runs` shows")
     if not labels:
         raise BadInput("no label to give: write at least one, such as --team vision or --tag key=value")
     return entry.batch(
         [
-            RunEvent(run=run, event=f"{DESK}-{entry.name}", kind="labelled", at_ms=entry.at_ms, labels=dict(labels))
+            RunEvent(
+                run=run,
+                event=f"{DESK}-{entry.name}",
+                kind="labelled",
+                at_ms=entry.at_ms,
+                labels=dict(labels),
+                facts={"label_reason": reason} if reason else {},
+            )
             for run in runs
         ]
     )

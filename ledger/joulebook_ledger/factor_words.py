@@ -58,7 +58,7 @@ def factor_nodes(lens: Lens, cells: Sequence[Cell], part: str) -> list[WhyNode]:
     reasons: dict[tuple[str, str], None] = {}
     for cell, hour in _hours(cells):
         meter = lens.meter(cell.source)
-        for origin in lens.book.explain(lens.machine(cell), meter.component, meter.boundary, hour):
+        for origin in lens.book_of(cell).explain(lens.machine(cell), meter.component, meter.boundary, hour):
             if origin.kind not in KINDS_OF[part]:
                 continue
             for piece in origin.pieces:

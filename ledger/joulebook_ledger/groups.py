@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,12 +47,16 @@ class Group:
     runs: set[str] = field(default_factory=set)
 
 
-def group(cells: Iterable[Cell], by: Sequence[str], runs: Mapping[str, RunFacts], lens: Lens) -> list[Group]:
+RunOf = Callable[[Cell], "RunFacts | None"]
+"""What is known of the run that a cell is of, as of when the cell is of."""
+
+
+def group(cells: Iterable[Cell], by: Sequence[str], run_of: RunOf, lens: Lens) -> list[Group]:
     """Return cells in groups: those of runs by their keys, those of reserved accounts each for itself."""
     groups: dict[tuple[str, Keys], Group] = {}
     for cell in cells:
         account = cell.account if cell.account in RESERVED_ACCOUNTS else RUNS
-        keys = tuple(_key(name, cell, runs, lens) for name in by)
+        keys = tuple(_key(name, cell, run_of, lens) for name in by)
         its = groups.get((account, keys))
         if its is None:
             its = groups[account, keys] = Group(account=account, keys=keys)
@@ -112,11 +116,11 @@ def _weight(its: Group, source: str, column: int, rule: str) -> int:
     return max(0, sum(cell.amounts[column] for cell in own))
 
 
-def _key(name: str, cell: Cell, runs: Mapping[str, RunFacts], lens: Lens) -> str | None:
+def _key(name: str, cell: Cell, run_of: RunOf, lens: Lens) -> str | None:
     if name == "month":
         return month_text(month_of_day(cell.first_day))
     if name == "day":
-        return day_text(cell.first_day)
+        return day_text(cell.first_day) if cell.first_day == cell.last_day else None
     if name == "host":
         return lens.host(cell)
     if name == "device":
@@ -126,7 +130,7 @@ def _key(name: str, cell: Cell, runs: Mapping[str, RunFacts], lens: Lens) -> str
     if cell.account in RESERVED_ACCOUNTS or name == "run":
         return cell.account
     assert name in {*LABELS, COST_CENTRE, ENTITY, "scope"} or name.startswith("tag:"), name
-    run = runs.get(cell.account)
+    run = run_of(cell)
     if name == "scope":
         return str(run.facts.get("scope", SCOPES[0])) if run else None
     return run.labels.get(name) or None if run else None

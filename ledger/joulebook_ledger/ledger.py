@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        CloseBody,
         FactorsBody,
         FetchBody,
         HostsBody,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
+        CloseQuery,
         FactorsQuery,
         FetchQuery,
         RankQuery,
@@ -94,6 +96,13 @@ class Ledger(Protocol):
 
     def restate(self, act: Restating) -> RestateBody:
         """Price closed months by other factors, or undo that, or only say what it would change."""
+
+    def check_close(self, query: CloseQuery) -> CloseBody:
+        """Return the checklist of a close, and close nothing."""
+        ...
+
+    def close_months(self, query: CloseQuery) -> CloseBody:
+        """Close the open months up to one, all or none."""
         ...
 
     def verify(self, head: str = "") -> VerifyBody:

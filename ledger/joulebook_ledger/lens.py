@@ -6,9 +6,9 @@ Loaded once per question from one snapshot of the book; pure from then on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
@@ -24,7 +24,40 @@ if TYPE_CHECKING:
     from joulebook_ledger.store.rows import Rows
 
 HOURS_PER_DAY = 24
-_DEVICES = ("gpu", "cpu")
+DEVICES = ("gpu", "cpu")
+
+
+class Stay(NamedTuple):
+    """Where a source stood over a stretch of days, with the name of the machine and its site."""
+
+    source: str
+    first_day: int
+    last_day: int
+    machine: str
+    host: str
+    site: str
+
+
+class Sealed(Protocol):
+    """What a close sealed of its sources (`closing.seal.Seal`)."""
+
+    @property
+    def book(self) -> FactorBook:
+        """The factors that were known at the close."""
+        ...
+
+    def stay(self, cell: Cell) -> Stay | None:
+        """Return where a cell's source stood, or None where the seal does not say."""
+        ...
+
+    def pricing(self, stay: Stay) -> Pricing:
+        """Return how a source was priced in a stay."""
+        ...
+
+    @property
+    def sources_in(self) -> Mapping[str, Collection[str]]:
+        """The sources that stood in each machine."""
+        ...
 
 
 def total(amounts: Sequence[Amounts]) -> Amounts:
@@ -33,17 +66,26 @@ def total(amounts: Sequence[Amounts]) -> Amounts:
 
 
 class Lens:
-    """One snapshot's meters, machines, sites and factors."""
+    """One snapshot's meters, machines, sites and factors; of cells of closed months what their seals say."""
 
-    def __init__(self, rows: Rows, link: int = NO_LIMIT) -> None:
+    def __init__(self, rows: Rows, link: int = NO_LIMIT, seals: Mapping[int, Sealed] | None = None) -> None:
         self._rows = rows
         self._link = link
+        self._seals = seals or {}
         self.meters = reads.meters(rows)
-        self.hosts = reads.hosts(rows, link)
-        self._stays: defaultdict[str, list[reads.MachineDays]] = defaultdict(list)
-        for stay in reads.machine_days(rows):
-            self._stays[stay.source].append(stay)
         self._places: dict[tuple[str, int], str] = {}
+
+    @cached_property
+    def hosts(self) -> dict[str, str]:
+        """The name for people of every machine."""
+        return reads.hosts(self._rows, self._link)
+
+    @cached_property
+    def _stays(self) -> defaultdict[str, list[reads.MachineDays]]:
+        stays: defaultdict[str, list[reads.MachineDays]] = defaultdict(list)
+        for stay in reads.machine_days(self._rows, self._link):
+            stays[stay.source].append(stay)
+        return stays
 
     @cached_property
     def book(self) -> FactorBook:
@@ -54,6 +96,10 @@ class Lens:
     def pricer(self) -> Pricer:
         """How meters were priced."""
         return Pricer(self.book)
+
+    def book_of(self, cell: Cell) -> FactorBook:
+        """Return the factors that priced a cell."""
+        return self._seals[cell.closed].book if cell.closed in self._seals else self.book
 
     @property
     def currency(self) -> str:
@@ -72,6 +118,8 @@ class Lens:
 
     def machine(self, cell: Cell) -> str:
         """Return the machine that a cell's source stood in: on its day, or for most of its stretch; empty where none is known."""
+        if sealed := self._sealed(cell):
+            return sealed.machine
         stays = self._stays.get(cell.source, ())
         if len(stays) <= 1:
             return stays[0].machine if stays else ""
@@ -82,33 +130,67 @@ class Lens:
 
     def site(self, cell: Cell) -> str:
         """Return the site that a cell's machine stood at, on its last day; empty where nobody said."""
-        site = self.book.place(self.machine(cell), (cell.last_day + 1) * MILLISECONDS_PER_DAY - 1)
+        sealed = self._sealed(cell)
+        return sealed.site if sealed else self.site_of(self.machine(cell), cell.last_day)
+
+    def site_of(self, machine: str, day: int) -> str:
+        """Return the site of a machine at the end of a day; empty where nobody said."""
+        site = self.book.place(machine, (day + 1) * MILLISECONDS_PER_DAY - 1)
         return site.site if site else ""
 
     def host(self, cell: Cell) -> str:
         """Return the name for people of a cell's machine, or else its id."""
+        if sealed := self._sealed(cell):
+            return sealed.host
         machine = self.machine(cell)
         return self.hosts.get(machine, machine)
 
     def pricing(self, cell: Cell) -> Pricing:
         """Return how a cell was priced."""
+        if sealed := self._sealed(cell):
+            return self._seals[cell.closed].pricing(sealed)
+        return self.pricing_in(self.machine(cell), cell)
+
+    def pricing_in(self, machine: str, cell: Cell) -> Pricing:
+        """Return how a cell is priced if its source stands in a machine."""
         first, last = cell.first_day * HOURS_PER_DAY, (cell.last_day + 1) * HOURS_PER_DAY - 1
-        return self.pricer.of(self.machine(cell), self.meter(cell.source).component, first, last)
+        return self.pricer.of(machine, self.meter(cell.source).component, first, last)
+
+    def is_device(self, cell: Cell) -> bool:
+        """Say whether a cell's time counts as device hours."""
+        machine, component = self.machine(cell), self.meter(cell.source).component
+        if self._sealed(cell):
+            return component == self._sealed_devices(cell.closed, machine)
+        return component == self._device_component.get(machine, DEVICES[1])
+
+    def _sealed(self, cell: Cell) -> Stay | None:
+        seal = self._seals.get(cell.closed)
+        return seal.stay(cell) if seal else None
+
+    def _sealed_devices(self, month: int, machine: str) -> str:
+        key = (month, machine)
+        if key not in self._devices_then:
+            there = {self.meter(source).component for source in self._seals[month].sources_in[machine]}
+            self._devices_then[key] = DEVICES[0] if DEVICES[0] in there else DEVICES[1]
+        return self._devices_then[key]
+
+    @cached_property
+    def _devices_then(self) -> dict[tuple[int, str], str]:
+        return {}
 
     def portions(self, cells: Iterable[Cell]) -> list[Portion]:
         """Return cells as portions, those alike in all but their amounts added together."""
-        alike: defaultdict[tuple[str, str, int, int], list[Amounts]] = defaultdict(list)
-        for _, source, method, first_day, last_day, amounts in cells:
-            alike[source, method, first_day, last_day].append(amounts)
+        alike: defaultdict[tuple[str, str, int, int, int], list[Amounts]] = defaultdict(list)
+        for _, source, method, first_day, last_day, amounts, closed in cells:
+            alike[source, method, first_day, last_day, closed].append(amounts)
         merged: defaultdict[tuple[str, str, str, str, int, bool], list[Amounts]] = defaultdict(list)
         pricings: dict[int, Pricing] = {}
         # In a fixed order, so that sums of floats are the same however the amounts were read.
-        for (source, method, first_day, last_day), some in sorted(alike.items()):
-            sample = Cell("", source, method, first_day, last_day, ())
+        for (source, method, first_day, last_day, closed), some in sorted(alike.items()):
+            sample = Cell("", source, method, first_day, last_day, (), closed)
             meter, pricing = self.meter(source), self.pricing(sample)
             pricings[id(pricing)] = pricing
-            is_device = meter.component == self._device_component.get(self.machine(sample), "cpu")
-            key = (meter.component, meter.boundary, meter.label, method, id(pricing), is_device)
+            key = (meter.component, meter.boundary, meter.label, method, id(pricing), self.is_device(sample))
             merged[key] += some
         return [
             Portion(component, boundary, label, method, total(amounts), pricings[pricing], is_device)
@@ -141,7 +223,7 @@ class Lens:
         for source, stays in self._stays.items():
             component = self.meter(source).component
             for stay in stays:
-                if component in _DEVICES and found.get(stay.machine) != _DEVICES[0]:
+                if component in DEVICES and found.get(stay.machine) != DEVICES[0]:
                     found[stay.machine] = component
         return found
 

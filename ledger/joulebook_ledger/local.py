@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import (
         AuditBody,
+        CloseBody,
         FactorsBody,
         FetchBody,
         HostsBody,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.core.wire import Answer
     from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
+        CloseQuery,
         FactorsQuery,
         FetchQuery,
         RankQuery,
@@ -174,6 +176,19 @@ class LocalLedger:
         from joulebook_ledger.restating import restate
 
         return restate(self._book, act, self._clock())
+
+    def check_close(self, query: CloseQuery) -> CloseBody:
+        """Return the checklist of a close, and close nothing."""
+        from joulebook_ledger.closing.close import check_close
+
+        with self._book.read() as rows:
+            return check_close(rows, query, self._clock())
+
+    def close_months(self, query: CloseQuery) -> CloseBody:
+        """Close the open months up to one, all or none."""
+        from joulebook_ledger.closing.close import close_months
+
+        return close_months(self._book, query, self._clock())
 
     def verify(self, head: str = "") -> VerifyBody:
         """Prove the book against itself, and against the digest of a link that was kept elsewhere."""

@@ -28,6 +28,11 @@ GROUPINGS = (
 RESOURCES = ("cost", "co2e", "energy", "duration", "params")
 IDLE_RULES = ("separate", "proportional", "uniform")
 BASES = ("closed", "current")
+EARLIEST = "earliest"
+"""In place of a month to close: the earliest open one."""
+DEFAULT_TOLERANCE_PPM = 10_000
+"""1 % of a month's energy (CORE §6)."""
+PPM_PER_PERCENT = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,3 +188,20 @@ class SciQuery:
     units: str = ""
     idle: str = "separate"
     utilisation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseQuery:
+    """Which months to close.
+
+    Attributes:
+        month: The last of them, yyyymm; every open month before it is closed first. 0: the earliest open month.
+        tolerance_ppm: How much of a month's energy may be missing, in millionths.
+        author: Who closes; empty where nobody is named.
+        reason: Why, such as why something is missing; may be empty.
+    """
+
+    month: int = 0
+    tolerance_ppm: int = DEFAULT_TOLERANCE_PPM
+    author: str = ""
+    reason: str = ""

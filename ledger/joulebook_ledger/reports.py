@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from joulebook_ledger.closing.adjustments import Adjusted, Adjustments
+from joulebook_ledger.closing.basis import RunsThen, cells_of, stand_on
+from joulebook_ledger.closing.seal import Seal
 from joulebook_ledger.core.periods import (
     day_of,
     day_text,
-    days_of_month,
     hour_of,
     month_interval,
     month_text,
@@ -19,18 +21,17 @@ from joulebook_ledger.core.periods import (
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
-from joulebook_ledger.core.vocabulary import IDLE, RESERVED_ACCOUNTS
+from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
 from joulebook_ledger.figures import ACCOUNT, EXPLAINED, name_of_row
 from joulebook_ledger.footprints import PLACE, sums_of
-from joulebook_ledger.groups import PLACE_KEYS, RUNS, Group, group, spread_idle
+from joulebook_ledger.groups import RUNS, Group, group, spread_idle
 from joulebook_ledger.lens import Lens
 from joulebook_ledger.making import PAST_LIFE
 from joulebook_ledger.measures.not_covered import NOT_COVERED
 from joulebook_ledger.measures.plausibility import implausible, past_life
 from joulebook_ledger.queries import BASES, GROUPINGS, IDLE_RULES
-from joulebook_ledger.runfacts import RunFacts, run_facts
-from joulebook_ledger.stand import Stand, stand_of
-from joulebook_ledger.store import reads, reads_amounts, reads_runs
+from joulebook_ledger.stand import Stand
+from joulebook_ledger.store import reads, reads_amounts
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ _TIME = PLACE["time_ms"]
 _UNMETERED = PLACE["unmetered_mj"]
 _ADJUSTED = frozenset({*EXPLAINED, "currency"})
 _CHARGED = frozenset({"cost", "cost_energy", "cost_instance", "currency"})
-_Origin = tuple[int, int, str]
-"""(period, month, cause) of an adjustment"""
 LONGEST_RANGE_YEARS = 50
 ADJUSTED = "adjustments for earlier months are below and in none of the rows above; `charged` is the money with them"
 NOTHING_BOOKED = "nothing is booked in this period: measure something with `joulebook run -- python train.py`, or track() in a script"
@@ -56,6 +55,7 @@ class Laid(NamedTuple):
         query: What was asked.
         lens: What the amounts are of.
         stand: What the report stands on.
+        seals: Of its closed months.
         runs: Every run's facts, as they were then.
         groups: The rows, in order.
         cells: All amounts of the period.
@@ -65,7 +65,8 @@ class Laid(NamedTuple):
     query: ReportQuery
     lens: Lens
     stand: Stand
-    runs: Mapping[str, RunFacts]
+    seals: Mapping[int, Seal]
+    runs: RunsThen
     groups: list[Group]
     cells: list[Cell]
     span: tuple[int, int]
@@ -81,6 +82,17 @@ class Laid(NamedTuple):
             return keys
         return {ACCOUNT: its.account, **keys}
 
+    def stretch(self, closed: int, span: tuple[int, int]) -> tuple[int, int, int]:
+        """Return from when to when a span counts cells of a closed month (0: of all open ones), and until when runs are known there."""
+        start_ms, end_ms = span
+        if closed:
+            interval = month_interval(closed)
+            until = self.seals[closed].complete_until_ms
+            return max(start_ms, interval.start_ms), min(end_ms, interval.end_ms), until or interval.end_ms
+        if self.seals:
+            start_ms = max(start_ms, month_interval(max(self.seals)).end_ms)
+        return start_ms, end_ms, self.stand.booked_until_ms or end_ms
+
 
 def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
     """Return a report.
@@ -90,10 +102,10 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
     """
     laid = lay_report(rows, query)
     stand = laid.stand
-    total = _row(laid, laid.cells, {run for cell in laid.cells if (run := cell.account) not in RESERVED_ACCOUNTS})
+    total = _row(laid, laid.cells)
     total["figure"] = name_of_row(query, {})
-    late = _late_cells(rows, laid)
-    adjustments = _adjustments(laid, late)
+    months = reads_amounts.months_between(query.from_month, query.to_month) if query.basis == "closed" else []
+    late = Adjustments(rows, months, query.by, stand)
     body: ReportBody = {
         "from_month": month_text(query.from_month),
         "to_month": month_text(query.to_month),
@@ -106,14 +118,14 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
         "booked_until": stand.booked_until,
         "rows": [_told(laid, its) for its in laid.groups],
         "total": total,
-        "adjustments": adjustments,
+        "adjustments": [_adjustment(laid, late, line) for line in late.lines],
         "machines": _machines(rows, laid),
         "implausible": implausible(laid.lens, laid.cells, laid.span[1] - laid.span[0]),
         "not_covered": list(NOT_COVERED),
-        "notes": _notes(rows, laid, adjustments),
+        "notes": _notes(rows, laid, late.lines),
     }
-    if adjustments:
-        whole = laid.lens.footprint([*laid.cells, *(cell for cells in late.values() for cell in cells)])
+    if late.lines:
+        whole = late.lens.footprint([*laid.cells, *late.cells()])
         body["charged"] = {name: value for name, value in whole.items() if name in _CHARGED}
     return body
 
@@ -121,17 +133,16 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
 def lay_report(rows: Rows, query: ReportQuery, *, by_day: bool = False) -> Laid:
     """Return a report's rows as groups of amounts, day by day where asked: what `make_report` tells and `why` takes apart."""
     _check(query)
-    stand = stand_of(rows, query.as_of)
-    lens = Lens(rows, stand.limit)
-    cells = _cells(rows, query, stand, by_day=by_day or _is_by_day(query, lens))
-    accounts = {cell.account for cell in cells}.difference(RESERVED_ACCOUNTS)
-    events = reads_runs.events(rows, sorted(accounts), stand.limit) if accounts else []
-    runs = run_facts(events, reads.names(rows, stand.limit)) if events else {}
-    groups = group(cells, query.by, runs, lens)
+    stand, seals = stand_on(rows, query)
+    lens = Lens(rows, stand.limit, seals)
+    cells = cells_of(rows, query, stand, seals, lens, by_day=by_day)
+    runs = RunsThen(rows, stand.limit, seals)
+    runs.add(cells)
+    groups = group(cells, query.by, runs.of, lens)
     if query.idle != "separate":
         groups = spread_idle(groups, query.by, query.idle, lens)
     span = (month_interval(query.from_month).start_ms, month_interval(query.to_month).end_ms)
-    return Laid(query, lens, stand, runs, groups, cells, span)
+    return Laid(query, lens, stand, seals, runs, groups, cells, span)
 
 
 def _check(query: ReportQuery) -> None:
@@ -151,36 +162,22 @@ def _check(query: ReportQuery) -> None:
         raise BadInput(f"a report is of at most {LONGEST_RANGE_YEARS} years")
 
 
-def _is_by_day(query: ReportQuery, lens: Lens) -> bool:
-    return "day" in query.by or (lens.has_moved and any(key in PLACE_KEYS for key in query.by))
-
-
-def _cells(rows: Rows, query: ReportQuery, stand: Stand, *, by_day: bool) -> list[Cell]:
-    """Return the amounts of the period, from the least table that holds them."""
-    first, last = query.from_month, query.to_month
-    as_closed = query.basis == "closed"
-    if stand.as_of is not None or (by_day and as_closed and reads.closed_months(rows)):
-        return reads_amounts.of_entries(rows, first, last, as_closed=as_closed, link=stand.link, by_day=by_day)
-    if by_day:
-        return reads_amounts.of_days(rows, days_of_month(first).start, days_of_month(last).stop - 1)
-    return reads_amounts.of_months(rows, first, last, as_closed=as_closed)
-
-
 def _told(laid: Laid, its: Group) -> FootprintRow:
     keys = dict(zip(laid.query.by, its.keys, strict=True))
     account = its.account if its.account != RUNS else keys.get("run") or RUNS
-    row = _row(laid, its.cells, its.runs, _span_of(laid, its))
+    row = _row(laid, its.cells, _span_of(laid, its))
     row["account"], row["figure"] = account, laid.name(its)
     return cast("FootprintRow", {**keys, **row})
 
 
-def _row(laid: Laid, cells: Sequence[Cell], runs: Iterable[str], span: tuple[int, int] | None = None) -> FootprintRow:
-    accounts = set(runs)
-    start_ms, end_ms = span or laid.span
-    until = laid.stand.booked_until_ms or end_ms
-    known = [laid.runs[run] for run in accounts if run in laid.runs]
-    duration = sum(run.duration_ms(until, start_ms, end_ms) for run in known) if known else None
-    return laid.lens.footprint(cells, duration_ms=duration, runs=len(accounts))
+def _row(laid: Laid, cells: Sequence[Cell], span: tuple[int, int] | None = None) -> FootprintRow:
+    runs = {(cell.closed, cell.account): cell for cell in cells if cell.account not in RESERVED_ACCOUNTS}
+    known = {closed_run: facts for closed_run, cell in runs.items() if (facts := laid.runs.of(cell)) is not None}
+    duration = 0
+    for (closed, _), facts in known.items():
+        start_ms, end_ms, until_ms = laid.stretch(closed, span or laid.span)
+        duration += facts.duration_ms(until_ms, start_ms, end_ms)
+    return laid.lens.footprint(cells, duration_ms=duration if known else None, runs=len({run for _, run in runs}))
 
 
 def _span_of(laid: Laid, its: Group) -> tuple[int, int]:
@@ -195,43 +192,35 @@ def _span_of(laid: Laid, its: Group) -> tuple[int, int]:
     return laid.span
 
 
-def _late_cells(rows: Rows, laid: Laid) -> dict[_Origin, list[Cell]]:
-    """Return what was booked in the period for earlier months, by period, month of origin and cause."""
-    groups: defaultdict[_Origin, list[Cell]] = defaultdict(list)
-    if laid.query.basis == "closed":
-        for late in reads_amounts.adjustments(rows, laid.query.from_month, laid.query.to_month, laid.stand.link):
-            days = days_of_month(late.month)
-            cell = Cell(IDLE, late.source, late.method, days.start, days.stop - 1, late.amounts)
-            groups[late.period, late.month, late.cause].append(cell)
-    return groups
-
-
-def _adjustments(laid: Laid, late: Mapping[_Origin, Sequence[Cell]]) -> list[dict[str, Any]]:
-    """Return the same as figures: money, energy, CO2e and water that no row above includes."""
-    return [
-        {
-            "period": month_text(period),
-            "month": month_text(month),
-            "cause": cause,
-            **{name: value for name, value in laid.lens.footprint(cells).items() if name in _ADJUSTED},
-        }
-        for (period, month, cause), cells in late.items()
-    ]
+def _adjustment(laid: Laid, late: Adjustments, line: Adjusted) -> dict[str, Any]:
+    """Return a line beneath the report as figures: money, energy, CO2e and water that no row above includes."""
+    keys = dict(zip(laid.query.by, line.group.keys, strict=True))
+    account = line.group.account if line.group.account != RUNS else keys.get("run") or RUNS
+    return {
+        "period": month_text(line.period),
+        "month": month_text(line.month),
+        "cause": line.cause,
+        **({ACCOUNT: account} if account != RUNS else {}),
+        **keys,
+        **{name: value for name, value in late.lens.footprint(line.group.cells).items() if name in _ADJUSTED},
+    }
 
 
 def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
     """Return which hours of each machine the report covers: as long as one of its meters was there, by reading or gap."""
     times: defaultdict[tuple[str, str], int] = defaultdict(int)
     sources: defaultdict[str, set[str]] = defaultdict(set)
+    hosts: dict[str, str] = {}
     for cell in laid.cells:
         machine = laid.lens.machine(cell)
         if not machine:
             continue  # lines of a bill stand in no machine
+        hosts[machine] = laid.lens.host(cell)
         times[machine, cell.source] += cell.amounts[_TIME]
         sources[machine].add(cell.source)
     told = []
     first, last = day_of(laid.span[0]), day_of(laid.span[1] - 1)
-    for machine in sorted(sources, key=lambda name: (laid.lens.hosts.get(name, name), name)):
+    for machine in sorted(sources, key=lambda name: (hosts[name], name)):
         # The machine's own time where it has that meter, else that of the meter that was there longest.
         best = max(
             sources[machine],
@@ -241,7 +230,7 @@ def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
         told.append(
             {
                 "machine": machine,
-                "host": laid.lens.hosts.get(machine, machine),
+                "host": hosts[machine],
                 "covered_hours": times[machine, best] / MILLISECONDS_PER_HOUR,
                 "first_day": day_text(days[0]) if days else None,
                 "last_day": day_text(days[1]) if days else None,
@@ -261,15 +250,20 @@ def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
         if value.is_known and value.share is not None and value.share < 1
     ]
     notes += [f"{host} is {said}" for host, said in past_life(laid.lens, laid.cells, PAST_LIFE).items()]
-    unlabelled = {run for cell in laid.cells if (run := cell.account) not in RESERVED_ACCOUNTS}.difference(laid.runs)
+    runs = {(cell.closed, cell.account): cell for cell in laid.cells if cell.account not in RESERVED_ACCOUNTS}
+    unlabelled = {run for (_, run), cell in runs.items() if laid.runs.of(cell) is None}
     if unlabelled:
         notes.append(f"of {len(unlabelled)} runs only their energy is known so far, not their labels")
+    # What closed months or an earlier link stand on is told by those alone; what usage says is of now.
+    is_of_now = laid.stand.as_of is None and laid.query.to_month not in laid.seals
     if sum(cell.amounts[_UNMETERED] for cell in laid.cells):
         notes.append("what meters did not read is estimated in unmetered_estimate_kwh, and is in no other figure")
-    if laid.stand.as_of is None and reads.is_booking_due(rows):
+    if not is_of_now:
+        return notes
+    if reads.is_booking_due(rows):
         notes.append("more has arrived than is booked: any joulebook command with access to the book books it")
     sources = sorted({cell.source for cell in laid.cells})
     cut = reads_amounts.overclaimed_hours(rows, sources, hour_of(laid.span[0]), hour_of(laid.span[1] - 1))
-    if cut and laid.stand.as_of is None:
+    if cut:
         notes.append(f"in {cut} hours runs claimed more than the meter read; their claims were cut to it in proportion")
     return notes

@@ -13,10 +13,10 @@ from joulebook_ledger.bodies import RunBody, VerifyBody
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.refusals import BadInput, Unavailable
-from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery
+from joulebook_ledger.queries import CloseQuery, RankQuery, ReportQuery, RunsQuery
 
 COMMANDS = [name for names in PANELS.values() for name in names]
-READING = [["runs"], ["show"], ["report"], ["rank"], ["sci"], ["why"], ["verify"], ["factors"], ["hosts"]]
+READING = [["runs"], ["show"], ["report"], ["rank"], ["sci"], ["why"], ["verify"], ["close"], ["factors"], ["hosts"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -270,3 +270,42 @@ def test_a_factor_of_a_machine_that_stands_nowhere_is_refused() -> None:
     code, _, err = said(["factors", "set", "pue", "1.15"], FixedLedger(placed=False))
     assert code == 2
     assert "joulebook init --zone CODE" in err
+
+
+def test_a_checklist_names_what_is_missing_and_the_command_that_fixes_it() -> None:
+    """Exit code 1 where something stands in the way, so that a script can wait for it."""
+    ledger = FixedLedger()
+    code, out, _ = said(["close", "2026-10", "--check", "--tolerance", "0.5"], ledger)
+    assert code == 1
+    assert "MISSING complete: node-a owes about 2 kWh\n        joulebook retire feedfeed --reason TEXT" in out
+    assert "look    priced: water_l" in out
+    assert "ok      labelled" in out
+    assert "Not to be closed yet" in out
+    assert ledger.asked == [CloseQuery(month=202610, tolerance_ppm=5_000, author=ledger.asked[0].author)]
+
+
+def test_a_close_prints_its_head_and_takes_author_and_reason() -> None:
+    """The same lines as the checklist, then what is to be kept elsewhere."""
+    ledger = FixedLedger()
+    code, out, _ = said(["close", "--through", "2026-10", "--author", "Ann", "--reason", "scrapped"], ledger)
+    assert code == 0
+    assert "Closed 2026-10  12.5 kWh, 3.12 EUR" in out
+    assert "Sealed  link 12, head abcdef0123456789" in out
+    assert ledger.asked == [CloseQuery(month=202610, author="Ann", reason="scrapped")]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["close", "2026-13"], "'2026-13' is no month"),
+        (["close", "2026-10", "--through", "2026-11"], "MONTH and --through say the same"),
+        (["close", "--tolerance", "101"], "is no share of the month's energy"),
+        (["close", "--tolerance", "-1"], "is no share of the month's energy"),
+        (["close", "--tolerance", "much"], "tolerance"),
+    ],
+)
+def test_a_close_that_cannot_be_meant_is_refused(words: list[str], message: str) -> None:
+    """By value, before anything is asked of the ledger."""
+    code, _, err = said(words)
+    assert code == 2
+    assert message in err

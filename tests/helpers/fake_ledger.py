@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from joulebook_ledger.bodies import (
     AuditBody,
+    CloseBody,
     FactorBody,
     FactorsBody,
     FetchBody,
@@ -29,6 +30,7 @@ from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
 from joulebook_ledger.measures.bodies import SciBody
 from joulebook_ledger.queries import (
     RESOURCES,
+    CloseQuery,
     FactorsQuery,
     FetchQuery,
     RankQuery,
@@ -156,6 +158,16 @@ class FakeLedger:
         """Return an effect on one month."""
         self._hear(act)
         return restate_body(act)
+
+    def check_close(self, query: CloseQuery) -> CloseBody:
+        """Return an empty checklist."""
+        self._hear(("check", query))
+        return {"closed": False, "months": [], "link": 3, "head": "ab" * 32}
+
+    def close_months(self, query: CloseQuery) -> CloseBody:
+        """Say that it is closed."""
+        self._hear(("close", query))
+        return {"closed": True, "months": [], "link": 4, "head": "cd" * 32}
 
     def verify(self, head: str = "") -> VerifyBody:
         """Return a clean bill."""

@@ -12,9 +12,11 @@ from helpers.fake_ledger import restate_body
 from joulebook.commands.main import main
 from joulebook.wiring import Door
 from joulebook_ledger.bodies import (
+    CloseBody,
     FactorsBody,
     FootprintRow,
     HostsBody,
+    MonthCloseBody,
     RankBody,
     RankRow,
     ReportBody,
@@ -33,7 +35,7 @@ from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.measures.bodies import SciBody
-from joulebook_ledger.queries import FactorsQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+from joulebook_ledger.queries import CloseQuery, FactorsQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
 from joulebook_ledger.register.rows import row_of_factor, row_of_placement, row_of_site
 
 TIME = "2026-11-22T10:00:00.000Z"
@@ -146,6 +148,17 @@ HOSTS: HostsBody = {
              "last_heard": "2026-09-03T04:06:00.000Z", "owing": [], "retired_because": "scrapped", "retired_by": "ann"},
         ]}],
 }  # fmt: skip
+CLOSING: CloseBody = {
+    "closed": False, "link": 12, "head": "abcdef0123456789", "months": [{
+        "month": "2026-10", "energy_kwh": 12.5, "cost": "3.125", "currency": "EUR", "missing_kwh": 2.0, "missing_cost": "0.5",
+        "missing_share": 0.13793103448275862, "tolerance": 0.01, "can_close": False,
+        "owing": [{"reader": "feed" * 8, "machine": "m1", "host": "node-a", "complete_until": None, "missing_kwh": 2.0}],
+        "items": [
+            {"name": "complete", "ok": False, "blocks": True, "detail": "node-a owes about 2 kWh", "command": "joulebook retire feedfeed --reason TEXT"},
+            {"name": "priced: water_l", "ok": False, "blocks": False, "detail": "known for 0.0%", "command": ""},
+            {"name": "labelled", "ok": True, "blocks": False, "detail": "every run has a team or a project", "command": ""},
+        ]}],
+}  # fmt: skip
 VERIFIED: VerifyBody = {
     "ok": True, "checks": [{"name": "chain", "ok": True, "detail": "12 links"}], "link": 12, "head": "abcdef", "warnings": [], "cannot_prove": "That.",
 }  # fmt: skip
@@ -214,6 +227,22 @@ class FixedLedger:
         """Answer with the effect on one month."""
         self._ask(act)
         return restate_body(act)
+
+    def check_close(self, query: CloseQuery) -> CloseBody:
+        """Answer with one month that lacks something."""
+        self._ask(query)
+        return CLOSING
+
+    def close_months(self, query: CloseQuery) -> CloseBody:
+        """Answer that it is closed, with nothing missing."""
+        self._ask(query)
+        month: MonthCloseBody = {
+            **CLOSING["months"][0],
+            "owing": [],
+            "items": CLOSING["months"][0]["items"][1:],
+            "can_close": True,
+        }
+        return {**CLOSING, "closed": True, "months": [month]}
 
     def verify(self, head: str = "") -> VerifyBody:
         """Answer that all is well."""

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from books import Plan, realistic_batches
+from books import DAY, Plan, realistic_batches
 from helpers.stored_book import StoredBook
 
 from joulebook.auditing import write
@@ -20,7 +20,7 @@ from joulebook_ledger.audit.archive import contents_of, drawn
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.desk import Entry, Place, init_batch
 from joulebook_ledger.local import LocalLedger
-from joulebook_ledger.queries import ReportQuery
+from joulebook_ledger.queries import CloseQuery, ReportQuery
 
 PLAN = Plan(runs=24, machines=2, gpus=1)
 YEAR = 2026
@@ -38,9 +38,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stored.deliver(init_batch(Entry(name=machine, at_ms=entry.at_ms), where))
     stored.deliver(*realistic_batches(PLAN))
     stored.bring_up_to_date()
-    stored.close_month(202611)
     stored.close()
-    ledger = LocalLedger(url)
+    ledger = LocalLedger(url, clock=lambda: PLAN.start_ms + 40 * DAY)
+    ledger.close_months(CloseQuery(month=202611, tolerance_ppm=1_000_000, author="ada"))
     body = write(ledger, YEAR, str(place / "audit.zip"), lambda _: None)
     ledger.close()
     assert body["verified"]

@@ -27,6 +27,7 @@ from joulebook_ledger.queries import (
     GROUPINGS,
     IDLE_RULES,
     RESOURCES,
+    CloseQuery,
     RankQuery,
     ReportQuery,
     Restating,
@@ -265,3 +266,11 @@ def unused_port() -> int:
         line.bind(("127.0.0.1", 0))
         port: int = line.getsockname()[1]
     return port
+
+
+def test_a_close_is_asked_for_over_the_wire_as_at_the_book(remote: Ledger) -> None:
+    """Month or earliest, tolerance, author and reason arrive as they were given."""
+    for query in (CloseQuery(), CloseQuery(month=202610, tolerance_ppm=5, author="ann & bob", reason="gone: x=1")):
+        assert remote.check_close(query)["closed"] is False
+        assert remote.close_months(query)["closed"] is True
+        assert BEHIND.asked[-1] == ("close", query)

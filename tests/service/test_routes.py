@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from joulebook_api.app import create_app
 from joulebook_api.problems import Problem
 from joulebook_ledger.core.refusals import Unavailable
-from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery, SciQuery
+from joulebook_ledger.queries import CloseQuery, RankQuery, ReportQuery, RunsQuery, SciQuery
 
 
 def test_a_batch_is_handed_on_byte_for_byte(client: TestClient, ledger: FakeLedger) -> None:
@@ -160,7 +160,7 @@ def test_a_page_asked_twice_gives_the_same_bytes(client: TestClient) -> None:
         ("/v1/footprint?team=vision", "bad-input", "from=YYYY-MM"),
         ("/v1/footprint?to=2026-11", "bad-input", "from=YYYY-MM"),
         ("/v1/snapshot", "bad-parameter", "?machine="),
-        ("/v1/verify?deep=1", "bad-input", "no parameters"),
+        ("/v1/hosts?deep=1", "bad-input", "no parameters"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_taken_is_named(client: TestClient, page: str, name: str, said: str) -> None:
@@ -268,3 +268,19 @@ def test_a_mistyped_restatement_is_refused_and_never_done(
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
     assert ledger.asked == []
+
+
+def test_a_month_is_checked_and_closed(client: TestClient, ledger: FakeLedger) -> None:
+    """The same page: GET looks, POST closes; what is left out is the earliest open month, and 1 %."""
+    assert client.get("/v1/periods/2026-10/close?tolerance_ppm=5000").json()["closed"] is False
+    assert client.post("/v1/periods/earliest/close?author=ann&reason=scrapped", json={}).json()["closed"] is True
+    assert ledger.asked == [
+        ("check", CloseQuery(month=202610, tolerance_ppm=5_000)),
+        ("close", CloseQuery(author="ann", reason="scrapped")),
+    ]
+
+
+def test_a_close_that_cannot_be_meant_is_refused(client: TestClient) -> None:
+    """By name and value."""
+    problem(client.post("/v1/periods/2026-13/close", json={}), 422, "bad-input")
+    assert client.post("/v1/periods/2026-10/close?tolerance_ppm=much", json={}).status_code == 422

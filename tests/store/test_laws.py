@@ -10,9 +10,10 @@ from joulebook_ledger.core.events import Count, Score
 from joulebook_ledger.core.factors import Placement, Site
 from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.pricing import COLUMNS
-from joulebook_ledger.store.laws import FACTS, JOURNAL
+from joulebook_ledger.store.laws import FACTS, JOURNAL, LATER_CLOSE_PARTS
 from joulebook_ledger.store.shapes import SHAPES
 
+JOURNAL = JOURNAL | LATER_CLOSE_PARTS
 TABLES = sorted(FACTS | JOURNAL)
 ON_SQLITE = pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
 ON_POSTGRES = pytest.mark.parametrize("shared", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
@@ -30,6 +31,7 @@ SPARE = {  # a row for tables that no command fills yet
     "close_total": f"(202601, 's', 'a', 'counter'{', 0' * len(COLUMNS)})",
     "close_figure": "(202601, 'a', '{}')",
     "close_label": "(202601, 'r', '{}')",
+    "close_source": "(202601, 's', 1, 1, 'm', 'h', '', '{}')",
 }
 
 

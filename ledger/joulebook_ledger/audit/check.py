@@ -29,10 +29,11 @@ Amounts = tuple[int, ...]
 
 TEXTS = frozenset(
     ("source", "cause", "digest", "account", "method", "previous", "receipts_digest", "entries_digest", "reader", "batch_digest",
-     "state", "author", "owed", "figures", "run", "labels", "meter")
+     "state", "author", "owed", "figures", "run", "labels", "meter",
+     "machine", "host", "site", "pricing")
 )  # fmt: skip
 RESERVED = ("untracked", "unallocated", "idle")
-CLOSE_PARTS = ("month_close", "close_total", "close_figure", "close_label")
+CLOSE_PARTS = ("month_close", "close_total", "close_figure", "close_label", "close_source")
 MILLIJOULES_PER_KWH = 3_600_000_000
 MILLISECONDS_PER_HOUR = 3_600_000
 MICRO = 1_000_000

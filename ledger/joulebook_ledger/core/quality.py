@@ -115,7 +115,7 @@ def relative_sigma(total: float, contributions: Iterable[Contribution]) -> float
     absolute: defaultdict[str, float] = defaultdict(float)
     for part in contributions:
         absolute[part.source] += part.amount * part.sigma
-    return math.hypot(*absolute.values()) / abs(total)
+    return math.hypot(*sorted(absolute.values())) / abs(total)
 
 
 def quality(*, coverage: float | None, measured_share: float | None, uncertainty: float | None) -> Quality:

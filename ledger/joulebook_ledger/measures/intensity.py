@@ -159,6 +159,7 @@ class _Counters:
 
     def __init__(self, rows: Rows, laid: Laid, per: str, stated: Fraction | None) -> None:
         self._laid = laid
+        self._runs = laid.runs.newest()
         self._per = per
         self._stated = stated
         self._counts: Mapping[str, Sequence[int]] = {}
@@ -166,7 +167,7 @@ class _Counters:
         link = laid.stand.limit
         if stated is not None:
             return
-        runs = sorted(laid.runs)
+        runs = sorted(self._runs)
         if per in _COUNTS and runs:
             self._counts = reads_runs.counts(rows, runs, *laid.span, link)
         if per in _SCORES and runs:
@@ -186,7 +187,7 @@ class _Counters:
         return Units(None, COUNTED, f"no {self._per} was counted in the period: {counted} how many with --units")
 
     def _number(self, its: Member) -> Fraction:
-        runs = [self._laid.runs[run] for run in sorted(its.runs) if run in self._laid.runs]
+        runs = [self._runs[run] for run in sorted(its.runs) if run in self._runs]
         start_ms, end_ms = self._laid.span
         if self._per == "run":
             return Fraction(len(its.runs))

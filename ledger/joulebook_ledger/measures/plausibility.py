@@ -213,7 +213,7 @@ def past_life(lens: Lens, cells: Iterable[Cell], mark: str) -> Mapping[str, str]
     for cell in last.values():
         if lens.meter(cell.source).component != TIME:
             continue
-        for origin in lens.book.explain(lens.machine(cell), TIME, "", (cell.last_day + 1) * HOURS_PER_DAY - 1):
+        for origin in lens.book_of(cell).explain(lens.machine(cell), TIME, "", (cell.last_day + 1) * HOURS_PER_DAY - 1):
             for piece in origin.pieces:
                 if piece.factor is not None and piece.factor.source.startswith(mark):
                     found[lens.host(cell)] = piece.factor.source

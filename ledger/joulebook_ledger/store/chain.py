@@ -38,6 +38,7 @@ CLOSE_PARTS = {
     "close_total": f"month, source, account, method, {', '.join(COLUMNS)}",
     "close_figure": "month, account, figures",
     "close_label": "month, run, labels",
+    "close_source": "month, source, first_day, last_day, machine, host, site, pricing",
 }
 """What a close is made of: table -> columns, in the order of its digest."""
 

@@ -53,6 +53,8 @@ JOURNAL: dict[str, tuple[tuple[str, ...], ...]] = {
     "close_figure": (("month", "account"),),
     "close_label": (("month", "run"),),
 }
+LATER_CLOSE_PARTS = {"close_source": (("month", "source", "first_day"),)}
+"""Tables that hold a part of closes and came with a later migration, which puts their laws into force."""
 CLOSE_PARTS = ("close_total", "close_figure", "close_label")
 
 _UNBALANCED = f"""
@@ -76,19 +78,28 @@ def laws(dialect: str) -> list[str]:
     return list(_sqlite_laws() if dialect == SQLITE else _postgresql_laws())
 
 
+def laws_of_close_part(dialect: str, table: str, key: tuple[str, ...]) -> list[str]:
+    """Return the statements that keep a table which came later and holds a part of closes."""
+    if dialect == SQLITE:
+        return [*_sqlite_append_only(table, (key,)), _sqlite_open_close(table)]
+    return [*_postgresql_append_only(table), *_postgresql_statement_law(table, (_open_close(),))]
+
+
 def _sqlite_laws() -> Iterator[str]:
     for table, keys in (FACTS | JOURNAL).items():
-        for verb in ("UPDATE", "DELETE"):
-            yield _sqlite_trigger(f"{table}_no_{verb.lower()}", f"BEFORE {verb} ON {table}{_unless_archived(table, verb)}",
-                                  f"SELECT RAISE(ABORT, 'append-only: {verb} of {table} is refused');")  # fmt: skip
-        exists = " OR ".join(
-            f"EXISTS (SELECT 1 FROM {table} WHERE {' AND '.join(f'{c} = NEW.{c}' for c in key)})" for key in keys
-        )
-        action = "IGNORE" if table in FACTS else f"ABORT, 'append-only: {table} has this key already'"
-        yield _sqlite_trigger(
-            f"{table}_no_replace", f"BEFORE INSERT ON {table} WHEN {exists}", f"SELECT RAISE({action});"
-        )
+        yield from _sqlite_append_only(table, keys)
     yield from _sqlite_journal_laws()
+
+
+def _sqlite_append_only(table: str, keys: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+    for verb in ("UPDATE", "DELETE"):
+        yield _sqlite_trigger(f"{table}_no_{verb.lower()}", f"BEFORE {verb} ON {table}{_unless_archived(table, verb)}",
+                              f"SELECT RAISE(ABORT, 'append-only: {verb} of {table} is refused');")  # fmt: skip
+    exists = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {table} WHERE {' AND '.join(f'{c} = NEW.{c}' for c in key)})" for key in keys
+    )
+    action = "IGNORE" if table in FACTS else f"ABORT, 'append-only: {table} has this key already'"
+    yield _sqlite_trigger(f"{table}_no_replace", f"BEFORE INSERT ON {table} WHEN {exists}", f"SELECT RAISE({action});")
 
 
 def _unless_archived(table: str, verb: str) -> str:
@@ -120,8 +131,12 @@ def _sqlite_journal_laws() -> Iterator[str]:
                           "BEFORE INSERT ON month_close WHEN NEW.month <= (SELECT MAX(month) FROM month_close)",
                           "SELECT RAISE(ABORT, 'months are closed in order');")  # fmt: skip
     for table in CLOSE_PARTS:
-        yield _sqlite_trigger(f"{table}_open", f"BEFORE INSERT ON {table} WHEN {_is_sealed_close('NEW.month')}",
-                              "SELECT RAISE(ABORT, 'this close is sealed');")  # fmt: skip
+        yield _sqlite_open_close(table)
+
+
+def _sqlite_open_close(table: str) -> str:
+    return _sqlite_trigger(f"{table}_open", f"BEFORE INSERT ON {table} WHEN {_is_sealed_close('NEW.month')}",
+                           "SELECT RAISE(ABORT, 'this close is sealed');")  # fmt: skip
 
 
 def _is_sealed_close(month: str) -> str:
@@ -142,17 +157,19 @@ def _postgresql_laws() -> Iterator[str]:
         " RAISE EXCEPTION 'append-only: % of % is refused', TG_OP, TG_TABLE_NAME USING ERRCODE = '23001';",
     )
     for table in FACTS | JOURNAL:
-        is_window = table in WINDOWS
-        yield from _postgresql_trigger(
-            f"{table}_no_update", table, f"BEFORE UPDATE ON {table} FOR EACH ROW", "law_refuse"
-        )
-        yield from _postgresql_trigger(f"{table}_no_delete", table, f"BEFORE DELETE ON {table} FOR EACH ROW",
-                                       "law_archived" if is_window else "law_refuse")  # fmt: skip
-        yield from _postgresql_trigger(
-            f"{table}_no_truncate", table, f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT", "law_refuse"
-        )
+        yield from _postgresql_append_only(table)
     yield from _postgresql_journal_laws()
     yield _MAKE_DAY
+
+
+def _postgresql_append_only(table: str) -> Iterator[str]:
+    is_window = table in WINDOWS
+    yield from _postgresql_trigger(f"{table}_no_update", table, f"BEFORE UPDATE ON {table} FOR EACH ROW", "law_refuse")
+    yield from _postgresql_trigger(f"{table}_no_delete", table, f"BEFORE DELETE ON {table} FOR EACH ROW",
+                                   "law_archived" if is_window else "law_refuse")  # fmt: skip
+    yield from _postgresql_trigger(
+        f"{table}_no_truncate", table, f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT", "law_refuse"
+    )
 
 
 def _postgresql_journal_laws() -> Iterator[str]:
@@ -166,20 +183,9 @@ def _postgresql_journal_laws() -> Iterator[str]:
         "entry": ((sealed, "the link of this entry is sealed"), (closed, "the period of this entry is closed")),
         "posting": ((orphan, "a posting needs an entry whose link is not sealed"),),
         "sealed_receipt": ((sealed, "the link of this receipt is sealed"),),
-    } | {
-        table: ((f"EXISTS (SELECT 1 FROM added WHERE {_is_sealed_close('added.month')})", "this close is sealed"),)
-        for table in CLOSE_PARTS
-    }
+    } | {table: (_open_close(),) for table in CLOSE_PARTS}
     for table, checks in rules.items():
-        yield _function(
-            f"law_{table}", " ".join(_refuse_if(condition, message) for condition, message in checks) + " RETURN NULL;"
-        )
-        yield from _postgresql_trigger(
-            f"{table}_law",
-            table,
-            f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS added FOR EACH STATEMENT",
-            f"law_{table}",
-        )
+        yield from _postgresql_statement_law(table, checks)
     yield _function(
         "law_link",
         _refuse_if(_UNCHAINED, "a link follows the newest one, by number, digest and time")
@@ -193,6 +199,22 @@ def _postgresql_journal_laws() -> Iterator[str]:
     )
     yield from _postgresql_trigger(
         "month_close_law", "month_close", "BEFORE INSERT ON month_close FOR EACH ROW", "law_month_close"
+    )
+
+
+def _open_close() -> tuple[str, str]:
+    return f"EXISTS (SELECT 1 FROM added WHERE {_is_sealed_close('added.month')})", "this close is sealed"
+
+
+def _postgresql_statement_law(table: str, checks: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    yield _function(
+        f"law_{table}", " ".join(_refuse_if(condition, message) for condition, message in checks) + " RETURN NULL;"
+    )
+    yield from _postgresql_trigger(
+        f"{table}_law",
+        table,
+        f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS added FOR EACH STATEMENT",
+        f"law_{table}",
     )
 
 

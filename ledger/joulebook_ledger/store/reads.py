@@ -78,10 +78,15 @@ def hosts(rows: Rows, link: int = NO_LIMIT) -> dict[str, str]:
     return {machine: host for machine, host in found if host}
 
 
-def machine_days(rows: Rows) -> list[MachineDays]:
-    """Return where every source stood, by source and machine."""
-    sql = "SELECT source, machine, MIN(day), MAX(day) FROM placed GROUP BY source, machine ORDER BY source, machine"
-    return [MachineDays(*row) for row in rows.rows(sql)]
+def machine_days(rows: Rows, link: int = NO_LIMIT) -> list[MachineDays]:
+    """Return where every source stood, by source and machine; before a link, on the days of which something was booked by then."""
+    booked = "EXISTS (SELECT 1 FROM entry e WHERE e.source = p.source AND e.day = p.day AND e.link <= :link)"
+    only, bound = ("", {}) if link == NO_LIMIT else (f"WHERE {booked}", {"link": link})
+    sql = (
+        f"SELECT source, machine, MIN(day), MAX(day) FROM placed p {only} "
+        "GROUP BY source, machine ORDER BY source, machine"
+    )
+    return [MachineDays(*row) for row in rows.rows(sql, **bound)]
 
 
 def placed_days(rows: Rows, first_day: int, last_day: int) -> dict[tuple[str, int], str]:
@@ -146,9 +151,9 @@ def closed_months(rows: Rows, link: int = NO_LIMIT) -> dict[int, int]:
     return dict(rows.rows("SELECT month, link FROM month_close WHERE link <= :link ORDER BY month", link=link))
 
 
-def voided(rows: Rows, table: str) -> set[tuple[str | int, ...]]:
-    """Return the keys of a table's facts that a correction voids."""
-    return set(_voided_at(rows, table, NO_LIMIT))
+def voided(rows: Rows, table: str, link: int = NO_LIMIT) -> set[tuple[str | int, ...]]:
+    """Return the keys of a table's facts that a correction voids, of the corrections sealed up to a link."""
+    return set(_voided_at(rows, table, link))
 
 
 def _voided_at(rows: Rows, table: str, link: int) -> dict[tuple[str | int, ...], int]:

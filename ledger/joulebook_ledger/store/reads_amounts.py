@@ -30,6 +30,7 @@ class Cell(NamedTuple):
         first_day: First day it is of.
         last_day: Last day it is of.
         amounts: In COLUMNS order.
+        closed: The closed month whose seal tells what it is of; 0 for what is known now.
     """
 
     account: str
@@ -38,6 +39,7 @@ class Cell(NamedTuple):
     first_day: int
     last_day: int
     amounts: Amounts
+    closed: int = 0
 
 
 class Adjustment(NamedTuple):
@@ -46,6 +48,7 @@ class Adjustment(NamedTuple):
     period: int
     month: int
     cause: str
+    account: str
     source: str
     method: str
     amounts: Amounts
@@ -89,7 +92,7 @@ def of_entries(rows: Rows, first: int, last: int, *, as_closed: bool, link: int,
         "WHERE e.day BETWEEN :first AND :last AND e.link <= :link {} GROUP BY e.day, p.account, e.source, p.method"
     )
     cells: list[Cell] = []
-    for month in _months(first, last):
+    for month in months_between(first, last):
         days = {"first": days_of_month(month).start, "last": days_of_month(month).stop - 1}
         own = {"period": month} if as_closed else {}
         found = rows.rows(sql.format("AND e.period = :period" if as_closed else ""), link=link, **days, **own)
@@ -109,18 +112,18 @@ def _summed(found: list[Row], month: int) -> list[Cell]:
     ]
 
 
-def adjustments(rows: Rows, first: int, last: int, link: int) -> list[Adjustment]:
-    """Return what was booked in the months of what had happened before them, by cause."""
-    sums: dict[tuple[int, int, str, str, str], Amounts] = {}
+def adjustments(rows: Rows, period: int, link: int) -> list[Adjustment]:
+    """Return what was booked in a month of what had happened before it, by month of origin and cause."""
+    sums: dict[tuple[int, str, str, str, str], Amounts] = {}
     sql = (
-        f"SELECT e.day, e.cause, e.source, p.method, {_POSTED} FROM entry e JOIN posting p ON p.entry = e.number "
-        "WHERE e.period = :period AND e.day < :first_day AND e.link <= :link GROUP BY e.day, e.cause, e.source, p.method"
+        f"SELECT e.day, e.cause, p.account, e.source, p.method, {_POSTED} FROM entry e JOIN posting p ON p.entry = e.number "
+        "WHERE e.period = :period AND e.day < :first_day AND e.link <= :link"
+        " GROUP BY e.day, e.cause, p.account, e.source, p.method"
     )
-    for period in _months(first, last):
-        for row in rows.rows(sql, period=period, first_day=days_of_month(period).start, link=link):
-            key = (period, month_of_day(row[0]), row[1], row[2], row[3])
-            sums[key] = tuple(a + b for a, b in zip(sums.get(key, NOTHING), row[4:], strict=True))
-    return [Adjustment(*key, amounts) for key, amounts in sorted(sums.items()) if any(amounts)]
+    for row in rows.rows(sql, period=period, first_day=days_of_month(period).start, link=link):
+        key = (month_of_day(row[0]), *row[1:5])
+        sums[key] = tuple(a + b for a, b in zip(sums.get(key, NOTHING), row[5:], strict=True))
+    return [Adjustment(period, *key, amounts) for key, amounts in sorted(sums.items()) if any(amounts)]
 
 
 def span_of_days(rows: Rows, source: str, first_day: int, last_day: int, link: int) -> tuple[int, int] | None:
@@ -161,7 +164,8 @@ def _daily(row: Row) -> Cell:
     return Cell(row[1], row[2], row[3], row[0], row[0], row[4:])
 
 
-def _months(first: int, last: int) -> list[int]:
+def months_between(first: int, last: int) -> list[int]:
+    """Return the months from first to last, yyyymm."""
     return [
         year * 100 + month
         for year in range(first // 100, last // 100 + 1)

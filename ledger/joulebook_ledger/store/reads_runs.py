@@ -43,7 +43,7 @@ def events(rows: Rows, runs: Sequence[str] | None = None, link: int = NO_LIMIT) 
     sql = (
         "SELECT run, event, kind, at_ms, labels, status, facts FROM run_event WHERE 1 = 1 {} ORDER BY run, at_ms, event"
     )
-    gone = voided(rows, "run_event")
+    gone = voided(rows, "run_event", link)
     found = []
     for only, bound in _chunks("run", runs, link):
         found += [row for row in rows.rows(sql.format(only), **bound) if (row[0], row[1]) not in gone]
@@ -67,7 +67,7 @@ def scores(rows: Rows, runs: Sequence[str] | None = None, link: int = NO_LIMIT) 
         "SELECT run, score, name, value, at_ms, step, split, unit, lower_is_better FROM score WHERE 1 = 1 {} "
         "ORDER BY run, name, split, COALESCE(step, -1), at_ms, score"
     )
-    gone = voided(rows, "score")
+    gone = voided(rows, "score", link)
     found: list[ScoreValue] = []
     for only, bound in _chunks("run", runs, link):
         for row in rows.rows(sql.format(only), **bound):

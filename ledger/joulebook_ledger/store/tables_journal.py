@@ -100,6 +100,21 @@ class CloseLabel(SQLModel, table=True):
     labels: str = words()
 
 
+class CloseSource(SQLModel, table=True):
+    """Where a source of a closed month stood over a stretch of days, and how it was priced, as canonical JSON."""
+
+    __tablename__: ClassVar[Any] = "close_source"
+    __table_args__ = (KEYED,)
+    month: int = whole(primary_key=True)
+    source: str = words(primary_key=True)
+    first_day: int = whole(primary_key=True)
+    last_day: int = whole()
+    machine: str = words()
+    host: str = words()
+    site: str = words()
+    pricing: str = words()
+
+
 class BookSetting(SQLModel, table=True):
     """What holds for the whole book for ever: its currency, its money unit, and which version made which schema."""
 
