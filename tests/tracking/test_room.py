@@ -21,12 +21,12 @@ from joulebook_collectors.meters.find import FoundMeters, time_meter
 from joulebook_collectors.meters.meter import CounterValue, MeterDescription
 from joulebook_collectors.presence.attendance import Attendance
 from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.reading.rolling import Rolling
 from joulebook_collectors.spool.checkpoint import NOTES, Checkpoint
 from joulebook_collectors.spool.endings import move_to_done
 from joulebook_collectors.spool.folders import READER, write_once
 from joulebook_collectors.spool.merging import merged
-from joulebook_collectors.spool.room import size_of
-from joulebook_collectors.spool.segments import FULL, ROLLED, create_segment
+from joulebook_collectors.spool.segments import FULL, ROLLED, Segment, create_segment, size_of
 from joulebook_ledger.core.events import RunEvent, Score
 from joulebook_ledger.core.records import Use, Window, meter_id
 from joulebook_ledger.core.refusals import Unavailable
@@ -257,11 +257,11 @@ class Host:
     def close(self) -> None:
         """Hold nothing."""
 
-    def reader(self) -> Reader:
+    def reader(self, segment: Segment | None = None) -> Reader:
         """Return a reader that has begun."""
         reader = Reader(
             found=FoundMeters(meters=(self,), gpus=(), time=time_meter("boot"), absent=()),
-            attendance=Attendance(str(self.folder), self.now_ms * 1_000), segment=create_segment(str(self.folder), "reader"),
+            attendance=Attendance(str(self.folder), self.now_ms * 1_000), segment=segment or create_segment(str(self.folder), "reader"),
             checkpoint=Checkpoint(str(self.folder)), sample_seconds=60.0, monotonic_us=lambda: self.now_ms * 1_000,
             clock=Clock(wall_ms=lambda: self.now_ms, monotonic_ms=lambda: self.now_ms),
         )  # fmt: skip
@@ -290,6 +290,66 @@ def test_without_room_the_reader_keeps_its_windows_open(tmp_path: Path) -> None:
     windows = sorted((w for w in keeper.facts(Window) if "package-0" in w.meter), key=lambda w: w.start_ms)
     assert [(w.end_ms - w.start_ms) // MINUTE_MS for w in windows] == [1, 60, 40]
     assert sum(w.energy_mj or 0 for w in windows) == 101 * 60 * 10_000
+
+
+class Job(Host):
+    """A host whose reader lives in a job, with segments of a kilobyte, and a spool that may hold so much."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        super().__init__(folder)
+        write_once(str(folder / READER), {"reader": "r" * 32, "machine": "m", "boot": "b", "host": "h", "rank": 1})
+        own = create_segment(str(folder), "reader")
+        self._reader = self.reader(own)
+        self._rolling = Rolling(own, most_bytes, largest_bytes=1_000)
+
+    def work(self, hours: int) -> None:
+        """Go on."""
+        for _ in range(hours * 60):
+            self.now_ms += MINUTE_MS
+            self._reader.tick()
+            self._rolling.turn(self._reader)
+
+    def told(self, keeper: Keeper | None = None) -> list[Window]:
+        """End, and return what a ledger has of the processor."""
+        self._reader.end()
+        self._rolling.end()
+        copied = self.folder / "copied"
+        shutil.copytree(self.folder, copied, ignore=lambda *_: ["copied"])
+        recover(str(copied))
+        keeper = delivered(copied, keeper)
+        keeper.assert_sound()
+        return sorted((w for w in keeper.facts(Window) if "package-0" in w.meter), key=lambda w: w.start_ms)
+
+
+def test_what_the_reader_of_a_job_wrote_is_merged_while_the_job_goes_on(tmp_path: Path) -> None:
+    """It goes on in a new segment when one is large; the finished ones give room, and not a millijoule is missing."""
+    job = Job(tmp_path, 0)
+    job.work(1)
+    squeezed(tmp_path, 0)  # what is cut by now stays as it is
+    job.work(5)
+    for path in (tmp_path / "done").iterdir():
+        assert b'"meters"' in path.read_bytes(), "sent in whatever order, its windows are of a meter that it names"
+    before = size_of(str(tmp_path))
+    squeezed(tmp_path, 1_000)
+    assert any(path.name.startswith("merged-") for path in (tmp_path / "done").iterdir())
+    assert size_of(str(tmp_path)) < before * 0.6
+    (tmp_path / FULL).unlink()
+    job.work(1)
+    windows = job.told()
+    assert sum(w.energy_mj or 0 for w in windows) == 7 * 60 * MINUTE_MS * 10
+    assert len(windows) < 3 * 60
+
+
+def test_where_nobody_delivers_the_reader_itself_minds_the_limit(tmp_path: Path) -> None:
+    """The spool stays within a segment or two of it; what comes then is in the counters, and in one window for each hour."""
+    job = Job(tmp_path, 40_000)
+    job.work(20)
+    assert (tmp_path / FULL).exists()
+    assert size_of(str(tmp_path)) < 44_000
+    (tmp_path / FULL).unlink()
+    windows = job.told()
+    assert sum(w.energy_mj or 0 for w in windows) == 20 * 60 * MINUTE_MS * 10
+    assert {(w.end_ms - w.start_ms) // MINUTE_MS for w in windows} >= {1, 60}
 
 
 def test_what_is_no_window_is_passed_on_as_it_is() -> None:

@@ -111,7 +111,7 @@ class Reader:
             self._watches.append(
                 Watch(meter, description, start_ms=now_ms, max_gap_ms=self._max_gap_ms, span=span),
             )
-        self._segment.append({"meters": [meter_item(watch.description) for watch in self._watches]})
+        self._name_meters()
         if before is not None:
             self._take_over(before, restored(before))
         self._tick_at(now_ms, look=True, end_window=True)
@@ -178,8 +178,12 @@ class Reader:
         self._save(is_open=True)
         self._segment.append(ROLLED)
         self._segment = segment
+        self._name_meters()  # segments are sent in no order, and a ledger takes no window of a meter that it does not know
         self._draft.forget()
         return True
+
+    def _name_meters(self) -> None:
+        self._segment.append({"meters": [meter_item(watch.description) for watch in self._watches]})
 
     def end(self, *, leaves_to_agent: bool = False) -> None:
         """End every window. Where others still have runs, the next reader goes on from here; else nothing is left open.

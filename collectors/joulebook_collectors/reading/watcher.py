@@ -18,6 +18,7 @@ from joulebook_collectors.presence.attendance import Attendance
 from joulebook_collectors.reading.bell import Bell, ring
 from joulebook_collectors.reading.handover import clock_after
 from joulebook_collectors.reading.reader import Reader
+from joulebook_collectors.reading.rolling import Rolling
 from joulebook_collectors.spool.checkpoint import Checkpoint, read_checkpoint
 
 TYPE_CHECKING = False
@@ -31,6 +32,7 @@ LOCK = "lock"
 TDP_CACHE = "tdp"
 ANSWERS_PER_SECOND = 20.0
 BASELINE_SECONDS = 0.25
+MEGABYTE = 1 << 20
 
 
 class Patience:
@@ -181,6 +183,7 @@ class Watcher:
                 clock=clock_after(self._folder, before),
                 sample_seconds=settings.sample_seconds,
             )
+            rolling = Rolling(self._segment, int(settings.spool_megabytes * MEGABYTE))
             reader.begin(before)
             self.has_read = True
             self._ready.set()
@@ -192,11 +195,13 @@ class Watcher:
                     time.sleep(patience.wait_seconds(time.monotonic()))
                 if self._wanted.is_set():
                     reader.tick(rung=rung)
+                    rolling.turn(reader)
                 if self._is_read_by_agent():
                     break
                 if self._link is not None:
                     self._link.hear(0.0)
             reader.end(leaves_to_agent=self._is_read_by_agent())
+            rolling.end()
         finally:
             self._bell = None
             bell.close()

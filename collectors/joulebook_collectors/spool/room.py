@@ -11,7 +11,7 @@ import os
 
 from joulebook_collectors.spool.endings import DONE, MERGED
 from joulebook_collectors.spool.merging import is_rolled
-from joulebook_collectors.spool.segments import FULL, is_newer, remove_file, segment_names
+from joulebook_collectors.spool.segments import FULL, bytes_of, is_newer, mark_full, remove_file, segment_names, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def relieve(delivery: Delivery, most_bytes: int, *, is_disk_full: bool) -> None:
         fixed = delivery.in_batch()
         names = [name for name in _by_age(done) if name not in fixed]
         for name in names:
-            if delivery.offsets.get(name, 0) >= _bytes_of(os.path.join(done, name)):
+            if delivery.offsets.get(name, 0) >= bytes_of(os.path.join(done, name)):
                 remove_file(os.path.join(done, name))
         for group in _groups(done, names):
             if most_bytes and size_of(folder) <= most_bytes:
@@ -52,24 +52,12 @@ def relieve(delivery: Delivery, most_bytes: int, *, is_disk_full: bool) -> None:
     except OSError:
         pass  # not even room to merge: the reader keeps its windows open
     if most_bytes and size_of(folder) > most_bytes:
-        _mark(folder)
+        mark_full(folder)
 
 
 def relieved(folder: str) -> None:
     """Take the mark away: the next delivery sets it again where it has to."""
     remove_file(os.path.join(folder, FULL))
-
-
-def size_of(folder: str) -> int:
-    """Return how many bytes a spool's files take."""
-    return sum(_bytes_of(os.path.join(place, name)) for place, _, names in os.walk(folder) for name in names)
-
-
-def _mark(folder: str) -> None:
-    try:
-        os.close(os.open(os.path.join(folder, FULL), os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-    except OSError:
-        pass
 
 
 def _groups(done: str, names: list[str]) -> list[list[str]]:
@@ -84,7 +72,7 @@ def _groups(done: str, names: list[str]) -> list[list[str]]:
             groups.append([])
             size = 0
         groups[-1].append(name)
-        size += _bytes_of(path)
+        size += bytes_of(path)
     return groups
 
 
@@ -95,12 +83,5 @@ def _by_age(folder: str) -> list[str]:
 def _modified_ns(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _bytes_of(path: str) -> int:
-    try:
-        return os.stat(path).st_size
     except OSError:
         return 0

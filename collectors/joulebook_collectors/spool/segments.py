@@ -243,6 +243,27 @@ def is_full(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, FULL))
 
 
+def mark_full(folder: str) -> None:
+    """Say to readers that the spool holds as much as it may."""
+    try:
+        os.close(os.open(os.path.join(folder, FULL), os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    except OSError:
+        pass
+
+
+def size_of(folder: str) -> int:
+    """Return how many bytes a spool's files take."""
+    return sum(bytes_of(os.path.join(place, name)) for place, _, names in os.walk(folder) for name in names)
+
+
+def bytes_of(path: str) -> int:
+    """Return how large a file is; 0 for one that is gone."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def remove_file(path: str) -> None:
     """Remove a file if it is there and can be removed."""
     try:

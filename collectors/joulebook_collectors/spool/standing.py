@@ -58,6 +58,8 @@ def oldest_live_ns(folder: str) -> int:
             frames, _, _ = decode_frames(read_file(path))
         except OSError:
             continue
+        if not any("process" in frame for frame in frames):
+            continue  # windows alone, or nothing yet: what it may want to read is still to come
         times = [event["at_ms"] for frame in frames for event in frame.get("runs", ())]
         oldest = min(oldest, min(times, default=1 << 40) * 1_000_000)
     return oldest
