@@ -188,6 +188,28 @@ def test_the_one_of_eight_gpus_that_a_run_uses_is_charged_to_it(host: Callable[.
     assert sum(use.time_ms for use in times) == pytest.approx(length_ms / 8, abs=2 + len(windows))
 
 
+@pytest.mark.parametrize("visible", ["6,3", "GPU-3333,GPU-6", "3, 6,99,0"])
+def test_a_run_that_is_named_for_several_gpus_holds_these(host: Callable[..., Host], visible: str) -> None:
+    """By number or UUID, in any order, and what stands behind an unknown name not: also where it does nothing on one of them."""
+    gpus = [Device(uuid=f"GPU-{number}", power_mw=100_000) for number in range(8)]
+    gpus[3].uuid = "GPU-3333"
+    here = host(*gpus)
+    job = here.job("m", CUDA_VISIBLE_DEVICES=visible)
+    gpus[3].computes, gpus[3].works = {job.pid: 1 << 30}, {job.pid: 90}
+    here.replay.play()
+    step(job, "ready")
+    time.sleep(1)
+    step(job, "over")
+    leave(job)
+    keeper = here.books()
+    run = keeper.run_named("m")
+    held = {use.meter.partition("/")[0] for use in keeper.facts(Use) if use.run == run and use.time_ms}
+    assert {uuid for uuid in held if uuid.startswith("GPU")} == {"GPU-3333", "GPU-6"}
+    assert [set(shares(keeper, gpu.uuid)) for gpu in gpus] == [
+        {run} if number == 3 else {"idle"} for number in range(8)
+    ]
+
+
 def test_a_run_that_may_see_no_gpu_is_charged_none(host: Callable[..., Host]) -> None:
     """An empty variable hides them all: what they draw is nobody's."""
     here = host(Device(uuid="GPU-0", power_mw=100_000))
