@@ -78,7 +78,7 @@ def page(body: Mapping[str, Any], paper: Page, *, every: bool = False) -> str:
         return "Nothing of it is in the book yet: joulebook init --zone CODE --price PER_KWH --currency CODE, or joulebook import factors FILE"
     columns = [
         Column("KIND"), Column("OF", shrinks=True), Column("VALUE", right=True), Column("UNIT"), Column("+-", right=True),
-        Column("FROM", leaves=3), Column("UNTIL", leaves=2), Column("BY", leaves=4), Column("STATE", leaves=5), Column("SOURCE", shrinks=True),
+        Column("FROM", leaves=3), Column("UNTIL", leaves=2), Column("BY", leaves=4), Column("STATE", leaves=5), Column("GRADE", leaves=1), Column("SOURCE", shrinks=True),
     ]  # fmt: skip
     rows = []
     for _, group in groupby(body["items"], key=lambda item: (item["kind"], item["of"], item["provider"])):
@@ -101,7 +101,7 @@ def _cells(series: Sequence[Mapping[str, str]]) -> list[str]:
     return [
         first["kind"], first["of"], value, first["unit"],
         figures.spread(float(sigma) / 100).removeprefix("± ") if sigma else "", begins[:10] or "always", ends[:10],
-        first["provider"], state, first["source"] + (f"; {first['licence']}" if first["licence"] else ""),
+        first["provider"], state, max(item["grade"] for item in series), first["source"] + (f"; {first['licence']}" if first["licence"] else ""),
     ]  # fmt: skip
 
 

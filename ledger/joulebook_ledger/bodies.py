@@ -284,6 +284,8 @@ class FactorBody(TypedDict):
     evidence_name: str
     evidence_digest: str
     known_since: str
+    grade: str
+    pedigree: str
 
 
 class FactorsBody(TypedDict):

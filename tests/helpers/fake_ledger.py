@@ -239,7 +239,7 @@ def factor_body() -> FactorBody:
     return {
         "kind": "grid_location", "of": "FR", "value": "56.039", "unit": "gCO2e/kWh", "currency": "", "valid_from": "", "valid_to": "",
         "provider": "owid", "version": "2023.2", "state": "final", "fallback": "country", "sigma_percent": "25", "basis": "lifecycle",
-        "source": "a table", "licence": "CC BY 4.0", "evidence_name": "", "evidence_digest": "", "known_since": "2026-11-22T10:00:00.000Z",
+        "source": "a table", "licence": "CC BY 4.0", "evidence_name": "", "evidence_digest": "", "known_since": "2026-11-22T10:00:00.000Z", "grade": "C", "pedigree": "reliability 2",
     }  # fmt: skip
 
 

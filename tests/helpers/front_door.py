@@ -253,7 +253,10 @@ class FixedLedger:
         """Answer with what stands there, and what was entered since."""
         self._ask(query)
         book = FactorBook.from_bytes(self.snapshot("m"))
-        items = [row_of_factor(known.fact) | {"known_since": TIME} for known in book.factors]
+        items = [
+            row_of_factor(known.fact) | {"known_since": TIME, "grade": "C", "pedigree": "reliability 2"}
+            for known in book.factors
+        ]
         return {
             "items": [i for i in items if i["kind"] in (query.kinds or (i["kind"],))],
             "next_cursor": None,

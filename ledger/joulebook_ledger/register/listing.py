@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, cast
 
 from joulebook_ledger.core.factors import FACTOR_UNITS
+from joulebook_ledger.core.pedigree import pedigree
 from joulebook_ledger.core.periods import time_text
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import require_choice
@@ -51,7 +52,9 @@ def list_sites(rows: Rows) -> SitesBody:
 
 
 def _factor_body(factor: Factor, received_ms: int) -> FactorBody:
-    return cast("FactorBody", {**row_of_factor(factor), "known_since": time_text(received_ms)})
+    quality = pedigree(factor)
+    known = {"known_since": time_text(received_ms), "grade": quality.grade, "pedigree": quality.words}
+    return cast("FactorBody", {**row_of_factor(factor), **known})
 
 
 def _cursor_of(factor: Factor) -> str:
