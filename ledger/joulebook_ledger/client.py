@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import zlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +23,7 @@ from joulebook_ledger.addresses import (
 from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
+from joulebook_ledger.packing import LEAST_PACKED_BYTES, content_headers, packed
 from joulebook_ledger.queries import EARLIEST
 
 if TYPE_CHECKING:
@@ -71,10 +71,6 @@ FETCH_SECONDS = 1800.0
 PATIENCE_SECONDS = 8.0
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.2
-# Below it the header costs what the packing saves; above the lowest level, packing takes more time than the wire does.
-LEAST_PACKED_BYTES = 1_024
-PACKING_LEVEL = 1
-GZIP_BITS = 16 + zlib.MAX_WBITS
 PROBLEM_PREFIX = "urn:joulebook:problem:"
 _AGAIN_LATER = frozenset({429, 502, 503})
 _OF_PACKING = frozenset({400, 415})
@@ -286,7 +282,7 @@ class HttpLedger:
                 self._url + path,
                 params=[(name, value) for name, value in parameters or [] if value],
                 content=content,
-                headers=_content_headers(content, encoding),
+                headers=content_headers(content, encoding),
                 timeout=timeout,
             )
         except (httpx2.InvalidURL, UnicodeEncodeError) as error:
@@ -357,18 +353,6 @@ class _AgainLater(Exception):
 
 _NOTHING_LOST = "nothing is lost, what was measured stays in the spool"
 _START_IT = "start it with `joulebook serve`, or check JOULEBOOK_LEDGER"
-
-
-def packed(batch: bytes) -> bytes:
-    """Return a batch as one gzip; the same batch gives the same bytes."""
-    packer = zlib.compressobj(PACKING_LEVEL, wbits=GZIP_BITS)
-    return packer.compress(batch) + packer.flush()
-
-
-def _content_headers(content: bytes | None, encoding: str) -> dict[str, str]:
-    if content is None:
-        return {}
-    return {"Content-Type": "application/json", **({"Content-Encoding": encoding} if encoding else {})}
 
 
 def _close_page(query: CloseQuery) -> tuple[str, Parameters]:
