@@ -44,7 +44,7 @@ def take_in(kind: str, source: str, door: Door) -> dict[str, Any]:
     Raises:
         BadInput: It cannot be read, or a row of it cannot be taken; the text names file, row and column.
     """
-    data = _read(source)
+    data = read(source)
     reading = rows.Reading(
         "standard input" if source == STANDARD_INPUT else Path(source).name, hashlib.sha256(data).hexdigest()
     )
@@ -101,7 +101,12 @@ def _refuse_none(lines: Sequence[Line]) -> None:
         raise BadInput("it has a header and no row below it")
 
 
-def _read(source: str) -> bytes:
+def read(source: str) -> bytes:
+    """Return the bytes of a file, or of the standard input.
+
+    Raises:
+        BadInput: It cannot be read, or is far too large.
+    """
     try:
         if source == STANDARD_INPUT:
             return sys.stdin.buffer.read(LARGEST_BYTES + 1)

@@ -43,7 +43,7 @@ FACTOR_VALUES = {
     "residual_mix": st.integers(0, 2_000_000_000),
     "grid_marginal": st.integers(0, 2_000_000_000),
     "upstream": st.integers(0, 2_000_000_000),
-    "transmission_loss": st.integers(0, 1_000_000),
+    "transmission_loss": st.integers(0, 999_999),
 }
 OBJECTS = {
     "grid_location": ("FR", "DE"),

@@ -16,6 +16,7 @@ from joulebook_api.routes import (
     facts,
     fetching,
     hosts,
+    market,
     periods,
     ranking,
     register,
@@ -60,7 +61,20 @@ def create_app(
     app.state.ledger = ledger
     app.state.check_ready = check_ready
     app.state.book_soon = book_soon
-    for routes in (facts, runs, reports, ranking, periods, register, hosts, checks, documents, fetching, restatements):
+    for routes in (
+        facts,
+        runs,
+        reports,
+        ranking,
+        periods,
+        register,
+        hosts,
+        checks,
+        documents,
+        fetching,
+        restatements,
+        market,
+    ):
         app.include_router(routes.router)
     handle_problems(app)
     app.add_middleware(LastHandler)

@@ -17,9 +17,9 @@ from joulebook_ledger.core.resolution import KINDS
 from joulebook_ledger.queries import CloseQuery
 
 app = typer.Typer()
-SLURM, MAP = "slurm", "map"
+SLURM, MAP, INSTRUMENTS = "slurm", "map", "instruments"
 TABLES = ("factors", "prices", "sites", "placements")
-IMPORTS = ("spool", SLURM, MAP, *TABLES)
+IMPORTS = ("spool", SLURM, MAP, INSTRUMENTS, *TABLES)
 
 
 @app.command(
@@ -28,12 +28,13 @@ IMPORTS = ("spool", SLURM, MAP, *TABLES)
         "joulebook import spool /shared/joulebook", "joulebook import spool node-17-spool.tar.gz",
         "joulebook import spool /media/stick/spool --final --json", "sacct … | joulebook import slurm -", "joulebook import map teams.csv",
         "joulebook import factors grid-2026.csv", "joulebook import prices tariff.json",
+        "joulebook import instruments certificates.csv",
     ),
 )  # fmt: skip
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements: CSV or JSON, or -.")],
+    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements, instruments: CSV or JSON, or -.")],
     *,
     final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
     json: Json = False,
@@ -43,13 +44,19 @@ def take_in(
     Nothing is changed or removed where it lies. Of Slurm: `SLURM_TIME_FORMAT=%s sacct --parsable2
     --format=JobID,JobName,Account,Cluster,State,Start,End,ConsumedEnergyRaw`, or `sacct --json`. A map has the columns kind (account,
     namespace, label, team, cost_centre), name, value and, where it is not always, valid_from. A table of factors or prices has the
-    columns kind, of, value and unit, and may have those that `joulebook export` writes.
+    columns kind, of, value and unit, and may have those that `joulebook export` writes. Instruments have issuer, instrument, kind
+    (certificate, contract, supplier_rate), market, vintage, energy_mwh, g_per_kwh, retired_for, retired_at, attributes and sole.
     """
     if kind in TABLES:
         take_in_table(door_of(context), kind, source, json=json)
         return
     if kind == MAP:
         take_in_map(door_of(context), source, json=json)
+        return
+    if kind == INSTRUMENTS:
+        from joulebook.instruments import take_in as take_in_instruments
+
+        take_in_instruments(door_of(context), source, json=json)
         return
     if kind == SLURM:
         take_in_jobs(door_of(context), source, json=json)

@@ -27,6 +27,7 @@ PANELS = {
     "look": ("runs", "show", "report", "rank", "sci", "why"),
     "books": ("import", "maps", "close", "restate", "audit", "verify"),
     "register": ("factors", "prices", "sites", "export"),
+    "market": ("instruments",),
     "service": ("serve", "agent", "hosts", "retire"),
 }
 _HELP = """Books of the energy, cost and CO2e of training and serving models.

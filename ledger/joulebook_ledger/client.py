@@ -50,8 +50,10 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
+        AllocateQuery,
         CloseQuery,
         FactorsQuery,
         FetchQuery,
@@ -242,6 +244,15 @@ class HttpLedger:
         parameters += [("zone", query.zone), ("provider", query.provider)]
         answer = self._body("POST", "/v1/factors/fetch", parameters, content=b"{}", silence_seconds=FETCH_SECONDS)
         return cast("FetchBody", answer)
+
+    def instruments(self) -> InstrumentsBody:
+        """Return certificates, contracts and supplier rates."""
+        return cast("InstrumentsBody", self._body("GET", "/v1/instruments"))
+
+    def allocate(self, query: AllocateQuery) -> AllocationsBody:
+        """Have the service assign a year's instruments to its months."""
+        parameters = [(name, "true" if value is True else str(value or "")) for name, value in asdict(query).items()]
+        return cast("AllocationsBody", self._body("POST", "/v1/instruments/allocate", parameters, content=b"{}"))
 
     def close(self) -> None:
         """Let go of connections."""

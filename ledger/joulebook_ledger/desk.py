@@ -35,6 +35,8 @@ NO_PUE_SOURCE = "declared: no PUE was given, so 1.0 is used: nothing is added fo
 GRID_AVERAGE_SOURCE = (
     "no contract and no residual mix is known: the grid average stands in, as the GHG Protocol asks to disclose; "
 )
+# Further away than any allocation (`core.versions`), so that it stands in only while nothing better is known.
+STAND_IN = "grid-average"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +273,7 @@ class _Maker:
             stand_in = replace(
                 average,
                 kind="grid_market",
-                provider=DESK,
+                provider=STAND_IN,
                 version=self._entry.version,
                 source=(GRID_AVERAGE_SOURCE + average.source)[:LONGEST_TEXT],
             )

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
+        AllocateQuery,
         CloseQuery,
         FactorsQuery,
         FetchQuery,
@@ -119,6 +121,14 @@ class Ledger(Protocol):
 
     def fetch_factors(self, query: FetchQuery) -> FetchBody:
         """Ask the live providers that are switched on, here or at the service, for the factors that the book lacks."""
+        ...
+
+    def instruments(self) -> InstrumentsBody:
+        """Return certificates, contracts and supplier rates, each with what was assigned of it or why it is not used."""
+        ...
+
+    def allocate(self, query: AllocateQuery) -> AllocationsBody:
+        """Assign a year's instruments to its months, which gives each month its market-based factor."""
         ...
 
     def close(self) -> None:

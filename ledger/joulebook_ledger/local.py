@@ -34,8 +34,10 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
     from joulebook_ledger.queries import (
+        AllocateQuery,
         CloseQuery,
         FactorsQuery,
         FetchQuery,
@@ -221,6 +223,19 @@ class LocalLedger:
         settings = load_provider_settings()
         with closing(Web()) as web:
             return fetch_factors(self._book, query, settings, web, self._clock())
+
+    def instruments(self) -> InstrumentsBody:
+        """Return certificates, contracts and supplier rates."""
+        from joulebook_ledger.market.listing import list_instruments
+
+        with self._book.read() as rows:
+            return list_instruments(rows)
+
+    def allocate(self, query: AllocateQuery) -> AllocationsBody:
+        """Assign a year's instruments to its months."""
+        from joulebook_ledger.market.allocating import allocate
+
+        return allocate(self._book, query, self._clock())
 
     def close(self) -> None:
         """Let go of connections."""

@@ -205,3 +205,22 @@ class CloseQuery:
     tolerance_ppm: int = DEFAULT_TOLERANCE_PPM
     author: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocateQuery:
+    """What is to be assigned.
+
+    Attributes:
+        year: Calendar year; 0 for this one.
+        market: One market; empty for all.
+        final: Whether it is the year's, after which closed months take no other by themselves.
+        dry_run: Whether nothing is stored.
+        author: Who asks.
+    """
+
+    year: int = 0
+    market: str = ""
+    final: bool = False
+    dry_run: bool = False
+    author: str = ""

@@ -27,9 +27,11 @@ from joulebook_ledger.bodies import (
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
+from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
 from joulebook_ledger.measures.bodies import SciBody
 from joulebook_ledger.queries import (
     RESOURCES,
+    AllocateQuery,
     CloseQuery,
     FactorsQuery,
     FetchQuery,
@@ -196,6 +198,16 @@ class FakeLedger:
         self._hear(query)
         at = "2026-11-22T10:00:00.000Z"
         return {"at": at, "from": at, "to": at, "stored": self.stored, "items": [], "holes": []}
+
+    def instruments(self) -> InstrumentsBody:
+        """Return none."""
+        self._hear("instruments")
+        return {"items": [], "markets": []}
+
+    def allocate(self, query: AllocateQuery) -> AllocationsBody:
+        """Assign nothing."""
+        self._hear(query)
+        return {"dry_run": query.dry_run, "items": []}
 
     def close(self) -> None:
         """Remember it."""

@@ -23,7 +23,7 @@ NOW_MS = 1_800_000_000_000
 EMPTIED = (
     "due", "usage", "placed", "booked", "balance", "posting", "entry", "sealed_receipt", "link", "close_total", "close_figure",
     "close_label", "close_source", "month_close", "meter_window", "meter_use", "run_event", "score", "work_count", "factor", "site", "placement",
-    "correction", "retirement", "restatement", "meter", "reader", "receipt", "refused_fact", "archive_manifest",
+    "correction", "retirement", "restatement", "instrument", "allocation", "meter", "reader", "receipt", "refused_fact", "archive_manifest",
 )  # fmt: skip
 
 

@@ -61,7 +61,8 @@ Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 Cursor = Annotated[str, Query(description="next_cursor of the page before.")]
 
 
-def _taking(columns: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:
+def taking(columns: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:
+    """Return how a page is declared that takes a table."""
     item = {"type": "object", "properties": {name: {"type": "string"} for name in columns}, "required": list(needed)}
     schema = {
         "type": "object", "required": ["items"],
@@ -70,8 +71,8 @@ def _taking(columns: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-_TAKES_FACTORS = _taking(FACTOR_COLUMNS, NEEDED_OF_FACTORS)
-_TAKES_SITES = _taking(SITE_COLUMNS, NEEDED_OF_SITES)
+_TAKES_FACTORS = taking(FACTOR_COLUMNS, NEEDED_OF_FACTORS)
+_TAKES_SITES = taking(SITE_COLUMNS, NEEDED_OF_SITES)
 
 
 @router.get(
@@ -129,7 +130,7 @@ def enter_prices(request: Request, book: Book, body: Body) -> Response:
 )  # fmt: skip
 def enter_sites(request: Request, book: Book, body: Body) -> Response:
     """Take in all items or none; what the book has already stays once."""
-    entry, lines = _act(body, SITE_COLUMNS, NEEDED_OF_SITES)
+    entry, lines = act_of(body, SITE_COLUMNS, NEEDED_OF_SITES)
     return _taken(request, take_sites(book, entry, lines, Reading(THIS_REQUEST)))
 
 
@@ -140,11 +141,12 @@ def _page(book: Book, kinds: tuple[str, ...], of: str, provider: str, at: str, l
 
 
 def _factors(request: Request, book: Book, body: bytes, kinds: tuple[str, ...]) -> Response:
-    entry, lines = _act(body, FACTOR_COLUMNS, NEEDED_OF_FACTORS)
+    entry, lines = act_of(body, FACTOR_COLUMNS, NEEDED_OF_FACTORS)
     return _taken(request, take_factors(book, entry, lines, Reading(THIS_REQUEST), kinds))
 
 
-def _act(body: bytes, columns: Sequence[str], needed: Sequence[str]) -> tuple[Entry, list[Line]]:
+def act_of(body: bytes, columns: Sequence[str], needed: Sequence[str]) -> tuple[Entry, list[Line]]:
+    """Return who enters what, and the rows of a body that is a table."""
     try:
         items = json.loads(body, parse_float=str, parse_int=str)
     except (ValueError, RecursionError) as error:

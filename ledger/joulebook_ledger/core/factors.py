@@ -58,7 +58,7 @@ FACTOR_LIMITS = {
     "residual_mix": 2_000_000_000,
     "grid_marginal": 2_000_000_000,
     "upstream": 2_000_000_000,
-    "transmission_loss": 1_000_000,
+    "transmission_loss": 999_999,
 }
 PRICE_KINDS = ("tariff", "instance_price")
 CONTROLS = ("", "own", "other")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
+from joulebook_ledger.core.instruments import Allocation, Instrument
 from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.periods import MONTHS_PER_YEAR
 from joulebook_ledger.core.records import Meter, Use, Window
@@ -116,6 +117,8 @@ Fact = (
     | Correction
     | Retirement
     | Restatement
+    | Instrument
+    | Allocation
 )
 
 

@@ -175,6 +175,18 @@ class FactorBook:
         sites = self._sites.get(placement.site) if placement else None
         return sites.at(at_ms) if sites else None
 
+    def mean_over(self, kind: str, name: str, within: Interval) -> tuple[AnyRate, Factor | None]:
+        """Return the mean of a kind of factor of one object over a stretch of time as known now, and the one that holds at its end."""
+        series = self._factors.get((kind, name))
+        if series is None:
+            return None, None
+        inner = self.changes[
+            bisect_right(self.changes, within.start_ms) : bisect_right(self.changes, within.end_ms - 1)
+        ]
+        bounds = [within.start_ms, *inner, within.end_ms]
+        pieces = [Piece(start, end, name, series.at(start), "") for start, end in pairwise(bounds)]
+        return _mean(pieces), pieces[-1].factor
+
     def of_machine(self, machine: str) -> FactorBook:
         """Return only what prices one machine: the snapshot that is left beside its spool."""
         placements = tuple(known for known in self.placements if known.fact.machine == machine)

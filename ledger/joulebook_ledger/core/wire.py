@@ -2,7 +2,8 @@
 
 A batch is one JSON object: `{"wire": 1, "sequence": n, "reader": {...}, "state": "active", "complete_until_ms": ms, "runs": [...],
 "meters": [...], "readings": [...], "gaps": [...], "uses": [...], "counts": [...], "scores": [...]}`; of the desk also
-`"factors"`, `"sites"`, `"placements"`, `"maps"`, `"corrections"`, `"retirements"`, `"restatements"`. An item is an object of its record's field names.
+`"factors"`, `"sites"`, `"placements"`, `"maps"`, `"corrections"`, `"retirements"`, `"restatements"`, `"instruments"`,
+`"allocations"`. An item is an object of its record's field names.
 
 Bytes that are no batch are `Malformed` and refused whole. In a batch each item is decided by itself: it becomes a record, or a
 `Rejected` that names the rule it breaks.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.facts import Correction, Restatement, Retirement
+from joulebook_ledger.core.instruments import Allocation, Instrument
 from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.refusals import BadInput, Malformed, Refused, Unavailable
@@ -34,14 +36,24 @@ if TYPE_CHECKING:
 
 WIRE_VERSION = 1
 READER_LISTS = ("runs", "meters", "readings", "gaps", "uses", "counts", "scores")
-DESK_LISTS = ("factors", "sites", "placements", "maps", "corrections", "retirements", "restatements")
+DESK_LISTS = (
+    "factors",
+    "sites",
+    "placements",
+    "maps",
+    "corrections",
+    "retirements",
+    "restatements",
+    "instruments",
+    "allocations",
+)
 DESK = "desk"
 LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 LARGEST_BATCH_ITEMS = 100_000
 _RECORDS: dict[str, type[Any]] = {
     "runs": RunEvent, "meters": Meter, "readings": Window, "gaps": Window, "uses": Use, "counts": Count, "scores": Score,
     "factors": Factor, "sites": Site, "placements": Placement, "maps": NameMap, "corrections": Correction,
-    "retirements": Retirement, "restatements": Restatement,
+    "retirements": Retirement, "restatements": Restatement, "instruments": Instrument, "allocations": Allocation,
 }  # fmt: skip
 _ENVELOPE = {
     "wire",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from joulebook_ledger.core.allocation import ALLOCATION
 from joulebook_ledger.core.factors import FACTOR_OBJECTS, MACHINE, SITE, ZONE, Factor, Placement, Site
 from joulebook_ledger.core.facts import Restatement
 from joulebook_ledger.core.periods import day_of, days_of_month
@@ -56,7 +57,8 @@ def of_fact(fact: object, cause: str = "factor") -> Mark | None:
         return None
     if isinstance(fact, Factor):
         last = LAST_DAY if fact.valid_to_ms is None else day_of(fact.valid_to_ms - 1)
-        return Mark(FACTOR_OBJECTS[fact.kind], fact.object, day_of(fact.valid_from_ms), last, cause)
+        why = ALLOCATION if fact.provider == ALLOCATION and cause == "factor" else cause
+        return Mark(FACTOR_OBJECTS[fact.kind], fact.object, day_of(fact.valid_from_ms), last, why)
     if isinstance(fact, Site):
         return Mark(SITE, fact.site, day_of(fact.valid_from_ms), LAST_DAY, cause)
     if isinstance(fact, Placement):

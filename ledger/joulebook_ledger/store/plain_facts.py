@@ -35,6 +35,7 @@ VOIDABLE = (
     "name_map",
     "factor",
     "restatement",
+    "instrument",
 )
 MARKING: dict[str, type[Any]] = {"site": Site, "placement": Placement, "factor": Factor, "restatement": Restatement}
 # PostgreSQL's index rows end at 2,704 bytes; a use's key is made of a meter, a reader and a run.

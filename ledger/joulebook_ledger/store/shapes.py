@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.facts import Correction, Fact, Restatement, Retirement
+from joulebook_ledger.core.instruments import Allocation, Instrument
 from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.wire import canonical_bytes
@@ -63,6 +64,9 @@ _WRITTEN = {
     "correction": "voided_table voided_key | reason author",
     "retirement": "reader | reason author",
     "restatement": "restatement | from_month# to_month# kind object provider factors_known# reason author",
+    "instrument": "issuer instrument version | kind market vintage_from_ms# vintage_to_ms# energy_mj# value# retired_for retired_at_ms#"
+    " quality evidence_name evidence_digest",
+    "allocation": "market year# version | state content author",
 }
 
 
@@ -163,12 +167,24 @@ def _restatement(fact: Restatement, _reader: str) -> Row:
     )  # fmt: skip
 
 
+def _instrument(fact: Instrument, _reader: str) -> Row:
+    return (
+        fact.issuer, fact.instrument, fact.version, fact.kind, fact.market, fact.vintage_from_ms, fact.vintage_to_ms, fact.energy_mj,
+        fact.value, fact.retired_for, fact.retired_at_ms, _json(fact.quality), fact.evidence_name, fact.evidence_digest,
+    )  # fmt: skip
+
+
+def _allocation(fact: Allocation, _reader: str) -> Row:
+    return (fact.market, fact.year, fact.version, fact.state, fact.content, fact.author)
+
+
 _ROWS: dict[type[Any], tuple[str, Callable[[Any, str], Row]]] = {
     Meter: ("meter", _meter), Window: ("meter_window", _window), Use: ("meter_use", _use), RunEvent: ("run_event", _run_event),
     Score: ("score", _score), Count: ("work_count", _count), Site: ("site", _site), Placement: ("placement", _placement),
     NameMap: ("name_map", _name_map),
     Factor: ("factor", _factor), Correction: ("correction", _correction),
     Retirement: ("retirement", _retirement), Restatement: ("restatement", _restatement),
+    Instrument: ("instrument", _instrument), Allocation: ("allocation", _allocation),
 }  # fmt: skip
 
 
