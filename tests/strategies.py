@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from hypothesis import HealthCheck, settings
@@ -193,6 +193,7 @@ def placed_and_priced(draw: st.DrawFn) -> list[object]:
                     version="whole",
                     value=value,
                     unit=unit,
+                    state=draw(st.sampled_from(["final", "provisional"])),
                     source="drawn",
                     currency=currency,
                 )
@@ -277,8 +278,12 @@ def lives(draw: st.DrawFn, hours: int = 2) -> Life:
     deliveries = draw(books(hours))
     after = len(deliveries.desk) + 1
     desk = Reader(reader="desk", rank=2, author="somebody")
-    more = [batch_of(desk, after + n, [draw(factors(hours, f"m{n}"))]) for n in range(draw(st.integers(0, 8)))]
-    told = list(draw(st.permutations([*deliveries.desk, *deliveries.readers, *more])))
+    known = [fact for batch in deliveries.batches() for fact in batch.facts() if isinstance(fact, Factor)]
+    first = list(draw(st.permutations([*deliveries.desk, *deliveries.readers])))
+    more = [
+        batch_of(desk, after + n, [draw(revisions(known, hours, f"m{n}"))]) for n in range(draw(st.integers(0, 10)))
+    ]
+    told = [*first, *more] if draw(st.booleans()) else list(draw(st.permutations([*first, *more])))
     acts: list[tuple[str, bytes | int]] = []
     closed, link, restated = 0, 1, 0
     for data in told:
@@ -302,6 +307,22 @@ def lives(draw: st.DrawFn, hours: int = 2) -> Life:
                 so_far = Deliveries(readers=(), desk=tuple(what for act, what in acts if act == "tell"))
                 acts += [("tell", data) for data in draw(corrections_of(so_far, first=1000 + len(acts)))]
     return Life(acts=(*acts, ("book", 0)))
+
+
+@st.composite
+def revisions(draw: st.DrawFn, known: list[Factor], hours: int, version: str) -> Factor:
+    """Draw a factor: mostly another version of one that is known, of the same validity or of another."""
+    if not known or draw(st.sampled_from([False, False, True])):
+        return draw(factors(hours, version))
+    before = draw(st.sampled_from(known))
+    start, end = before.valid_from_ms, before.valid_to_ms
+    if draw(st.booleans()):
+        start = draw(instants(hours))
+        end = None if end is None or end <= start else end
+    return replace(
+        before, version=version, value=draw(FACTOR_VALUES[before.kind]), valid_from_ms=start, valid_to_ms=end,
+        state=draw(st.sampled_from(["final", "provisional"])), fallback=draw(st.sampled_from([before.fallback, "country"])),
+    )  # fmt: skip
 
 
 @st.composite

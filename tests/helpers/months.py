@@ -2,14 +2,19 @@
 
 The first line says what the file shows. Then one fact or act per line; words are separated by spaces, `#` begins a remark:
 
-    site NAME ZONE OWNERSHIP            machine NAME SITE [from TIME]
-    factor KIND OBJECT VALUE [from TIME] [to TIME] [by PROVIDER]
+    site NAME ZONE OWNERSHIP [from TIME]   machine NAME SITE [from TIME]
+    factor KIND OBJECT VALUE [from TIME] [to TIME] [by PROVIDER] [as provisional]
     meter NAME COMPONENT BOUNDARY [check]                          reader NAME MACHINE RANK
     reading READER METER DATE FROM-TO ENERGY METHOD | RUN ENERGY HELD MINUTES | ...
     gap READER METER DATE FROM-TO REASON [ESTIMATE] | RUN ENERGY HELD MINUTES | ...
     void READER METER DATE FROM
+    close YYYY-MM                       seals the month; everything must be booked by then
+    restate YYYY-MM YYYY-MM [kind KIND] [object OBJECT] [provider PROVIDER]
+    undo                                voids the last restatement
     book COLUMN...                      what is posted: rows `DAY METER ACCOUNT METHOD VALUE...`, all of them, and no others
-    month YYYY-MM COLUMN...             what then stands: rows `ACCOUNT VALUE...`
+    month YYYY-MM COLUMN...             what then stands, as known today: rows `ACCOUNT VALUE...`
+    closed YYYY-MM COLUMN...            what was booked of the month until it was closed: rows `ACCOUNT VALUE...`
+    adjusted YYYY-MM COLUMN...          what was booked in the month of earlier ones: rows `MONTH ACCOUNT VALUE...`
 
 Energy is in joules, a factor in the unit people use (g/kWh, l/kWh, g/h, money). Rows of a table are indented; a table without rows
 says that there is nothing.
@@ -27,8 +32,8 @@ from helpers.pure_book import PureBook
 
 from joulebook_ledger.core.booking import Target, delta, plus
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
-from joulebook_ledger.core.facts import Correction
-from joulebook_ledger.core.periods import day_text, month_of_day, month_text, parse_time
+from joulebook_ledger.core.facts import Correction, Restatement
+from joulebook_ledger.core.periods import day_text, month_of_day, month_text, next_month, parse_month, parse_time
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.units import scale_decimal
@@ -46,12 +51,33 @@ class Month:
     meters: dict[str, Meter] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
+    links: list[int] = field(default_factory=list)
+    closes: list[tuple[int, int]] = field(default_factory=list)
+    link: int = 1
+    restated: int = 0
     booked: dict[tuple[str, int], Target] = field(default_factory=dict)
+    posted: list[tuple[int, int, str, tuple[int, ...]]] = field(default_factory=list)
+
+    def post(self) -> list[tuple[int, str, str, str, tuple[int, ...]]]:
+        """Post what is missing, under a link of its own; return (day, source, account, method, amounts) of every posting."""
+        targets, rows = PureBook(self.batches, self.links, self.closes).targets(), []
+        closed = self.closes[-1][0] if self.closes else 0
+        for source, day in sorted({*targets, *self.booked}, key=lambda key: (key[1], key[0])):
+            standing = self.booked.get((source, day), Target())
+            posted = delta(targets.get((source, day), Target()), standing)
+            self.booked[source, day] = plus(standing, posted)
+            month = month_of_day(day)
+            for (account, method), amounts in posted.postings.items():
+                rows.append((day, source, account, method, amounts))
+                self.posted.append((max(month, next_month(closed) if closed else 0), month, account, amounts))
+        self.link += 1
+        return rows
 
     def deliver(self, reader: Reader, *facts: object) -> None:
         """Deliver facts in a batch of their own."""
         items = tuple(Item(kind="", index=i, fact=fact) for i, fact in enumerate(facts))
         self.batches.append(Batch(reader=reader, sequence=len(self.batches) + 1, items=items))
+        self.links.append(self.link)
 
     def names(self) -> dict[str, str]:
         """Return meter id -> its name in the file."""
@@ -76,18 +102,22 @@ def tell(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
 
 
 def _site(month: Month, words: list[str]) -> None:
-    name, zone, ownership = words
-    month.deliver(DESK, Site(site=name, zone=zone.strip("-"), ownership=ownership, version="1"))
+    name, zone, ownership, *options = words
+    since, version = _options(options, {"from": "valid_from_ms"}), str(len(month.batches))
+    month.deliver(DESK, Site(site=name, zone=zone.strip("-"), ownership=ownership, version=version, **since))
 
 
 def _machine(month: Month, words: list[str]) -> None:
     name, site, *options = words
-    month.deliver(DESK, Placement(machine=name, site=site, version="1", **_options(options, {"from": "valid_from_ms"})))
+    since, version = _options(options, {"from": "valid_from_ms"}), str(len(month.batches))
+    month.deliver(DESK, Placement(machine=name, site=site, version=version, **since))
 
 
 def _factor(month: Month, words: list[str]) -> None:
     kind, name, value, *options = words
-    told = {"provider": "desk"} | _options(options, {"from": "valid_from_ms", "to": "valid_to_ms", "by": "provider"})
+    told = {"provider": "desk"} | _options(
+        options, {"from": "valid_from_ms", "to": "valid_to_ms", "by": "provider", "as": "state"}
+    )
     currency = "EUR" if kind in {"tariff", "instance_price"} else ""
     number, unit = scale_decimal(value, 1_000_000, kind), FACTOR_UNITS[kind]
     version = str(len(month.batches))
@@ -139,25 +169,66 @@ def _void(month: Month, words: list[str]) -> None:
     month.deliver(DESK, Correction(table="meter_window", key=json.dumps(key), reason="told", author="somebody"))
 
 
+def _close(month: Month, words: list[str]) -> None:
+    (wanted,) = words
+    month.closes.append((parse_month(wanted), month.link))
+    assert month.post() == [], f"{wanted} is closed with something not booked"
+
+
+def _restate(month: Month, words: list[str]) -> None:
+    first, last, *options = words
+    month.restated += 1
+    series = dict(zip(options[::2], options[1::2], strict=True))
+    months = {"from_month": parse_month(first), "to_month": parse_month(last)}
+    said = {
+        "restatement": f"r{month.restated}",
+        "factors_known": month.link - 1,
+        "reason": "told",
+        "author": "somebody",
+    }
+    month.deliver(DESK, Restatement(**said, **months, **series))
+
+
+def _undo(month: Month, words: list[str]) -> None:
+    assert not words
+    key = json.dumps([f"r{month.restated}"])
+    month.deliver(DESK, Correction(table="restatement", key=key, reason="told", author="somebody"))
+
+
 def _book(month: Month, columns: list[str]) -> list[str]:
-    targets = PureBook(month.batches).targets()
-    names, found = month.names(), []
-    for source, day in sorted({*targets, *month.booked}, key=lambda key: (key[1], key[0])):
-        standing = month.booked.get((source, day), Target())
-        posted = delta(targets.get((source, day), Target()), standing)
-        month.booked[source, day] = plus(standing, posted)
-        for (account, method), amounts in posted.postings.items():
-            found.append(" ".join((day_text(day), names[source], account, method, *_figures(amounts, columns))))
-    return found
+    names = month.names()
+    return [
+        " ".join((day_text(day), names[source], account, method, *_figures(amounts, columns)))
+        for day, source, account, method, amounts in month.post()
+    ]
 
 
 def _month(month: Month, words: list[str]) -> list[str]:
     wanted, *columns = words
+    return _by_account([(row[2], row[3]) for row in month.posted if month_text(row[1]) == wanted], columns)
+
+
+def _closed(month: Month, words: list[str]) -> list[str]:
+    wanted, *columns = words
+    return _by_account(
+        [(row[2], row[3]) for row in month.posted if {month_text(row[0]), month_text(row[1])} == {wanted}], columns
+    )
+
+
+def _adjusted(month: Month, words: list[str]) -> list[str]:
+    wanted, *columns = words
+    late = [row for row in month.posted if month_text(row[0]) == wanted and row[1] < row[0]]
+    return [
+        f"{month_text(origin)} {line}"
+        for origin in sorted({row[1] for row in late})
+        for line in _by_account([(row[2], row[3]) for row in late if row[1] == origin], columns)
+    ]
+
+
+def _by_account(rows: list[tuple[str, tuple[int, ...]]], columns: list[str]) -> list[str]:
     totals: defaultdict[str, tuple[int, ...]] = defaultdict(lambda: (0,) * len(COLUMNS))
-    for (_, day), target in month.booked.items():
-        if month_text(month_of_day(day)) == wanted:
-            for (account, _), amounts in target.postings.items():
-                totals[account] = tuple(a + b for a, b in zip(totals[account], amounts, strict=True))
+    for account, amounts in rows:
+        totals[account] = tuple(a + b for a, b in zip(totals[account], amounts, strict=True))
     return [" ".join((account, *_figures(totals[account], columns))) for account in sorted(totals, key=account_order)]
 
 
@@ -170,8 +241,13 @@ FACTS: dict[str, Callable[[Month, list[str]], None]] = {
     "reading": _reading,
     "gap": _gap,
     "void": _void,
+    "close": _close,
+    "restate": _restate,
+    "undo": _undo,
 }
-TABLES: dict[str, Callable[[Month, list[str]], list[str]]] = {"book": _book, "month": _month}
+TABLES: dict[str, Callable[[Month, list[str]], list[str]]] = {
+    "book": _book, "month": _month, "closed": _closed, "adjusted": _adjusted,
+}  # fmt: skip
 
 
 def _figures(amounts: tuple[int, ...], columns: list[str]) -> list[str]:
@@ -210,6 +286,6 @@ def _joules(text: str) -> int:
 def _options(words: list[str], names: dict[str, str]) -> dict[str, object]:
     pairs = zip(words[::2], words[1::2], strict=True)
     return {
-        names[word]: value if word == "by" else parse_time(f"{value}Z" if "T" in value else value)
+        names[word]: value if word in {"by", "as"} else parse_time(f"{value}Z" if "T" in value else value)
         for word, value in pairs
     }
