@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from helpers.source import ROOT
 
 from joulebook_collectors.agent.metrics import Metrics
 from joulebook_collectors.agent.settings import OWN, SHARED, load_agent_settings
+from joulebook_collectors.presence.unannounced_words import presence_settings
 
 DEPLOY = ROOT / "deploy"
 PAGE = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")
@@ -27,6 +29,19 @@ def test_the_example_is_a_configuration(tmp_path: Path) -> None:
         settings = load_agent_settings({"HOME": str(tmp_path)}, str(path))
         assert settings.base.ledger == "https://joulebook.example"
         assert (settings.socket, settings.metrics_port) == ("/run/joulebook/agent.sock", 8421)
+
+
+def test_the_configuration_of_the_nodes_of_a_cluster_is_one(tmp_path: Path) -> None:
+    """As it stands in the DaemonSet, and with the section that is only shown."""
+    text = (DEPLOY / "daemonset.yaml").read_text(encoding="utf-8")
+    block = text.partition("agent.toml: |\n")[2].partition("---")[0]
+    for content in (block, re.sub(r"^    #(?! )", "    ", block, flags=re.MULTILINE)):
+        path = tmp_path / "agent.toml"
+        path.write_text(re.sub(r"^ *api_key_file.*$", "", textwrap.dedent(content), flags=re.MULTILINE))
+        path.chmod(0o640)
+        settings = load_agent_settings({"HOME": str(tmp_path)}, str(path))
+        assert settings.base.sysfs_root == "/host/sys"
+    assert not presence_settings(settings.sections).is_empty
 
 
 def test_every_key_is_explained() -> None:

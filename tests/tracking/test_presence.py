@@ -265,6 +265,18 @@ def test_a_pod_with_a_model_is_a_run_and_another_is_not(tmp_path: Path) -> None:
     ]
 
 
+def test_a_pod_is_known_by_the_variables_that_are_configured(tmp_path: Path) -> None:
+    """Those that its makers gave it already; what it says by ours holds over them, and of no other variable is a word kept."""
+    labels = {"model": "MODEL_NAME", "team": "SQUAD"}
+    host = Host(tmp_path, presence_settings({"kubernetes": {"labels": labels, "notes": "/nothing"}}))
+    host.process(20, 0, words={"MODEL_NAME": "llama", "SQUAD": "vision", "JOULEBOOK_TEAM": "speech", "PASSWORD": "x"})
+    host.process(21, 0, words={"SQUAD": "vision"})
+    host.group(POD, 0, 20, below="/" + "c" * 64)
+    host.group(POD.replace("5b0e", "ffff"), 0, 21, below="/" + "d" * 64)
+    host.look()
+    assert [event["labels"] for event in host.told] == [{"model": "llama", "team": "speech"}]
+
+
 def test_a_serving_process_is_known_by_its_command_line_or_port(tmp_path: Path) -> None:
     """Its tree belongs to it; a restarted server is a new run."""
     rules = [{"model": "llama", "command": "vllm serve"}, {"model": "bert", "port": 8000}]
@@ -298,6 +310,8 @@ def test_a_serving_process_is_known_by_its_command_line_or_port(tmp_path: Path) 
         ({"slurm": {"job": True}}, r"\[slurm\] has no key 'job'"),
         ({"slurm": {"jobs": "yes"}}, r"\[slurm\] jobs must be a bool"),
         ({"slurm": 1}, r"write \[slurm\]"),
+        ({"kubernetes": {"labels": {"modle": "X"}}}, r"\[kubernetes.labels\] 'modle' is no label: there are model"),
+        ({"kubernetes": {"labels": {"model": 1}}}, "model must be the name of a variable, not 1"),
         ({"serving": [{"model": "x"}]}, "one of command, port, pod"),
         ({"serving": [{"command": "x"}]}, "needs a model"),
         ({"serving": [{"model": "x", "port": "80"}]}, "port is a number"),

@@ -104,11 +104,14 @@ class Presence:
     def _words_of(self, group: Group, pids: list[int]) -> dict[str, str]:
         """Return what is known of a job or pod: what the first process that shows its variables says, and its note, which holds over it."""
         place = group.place
-        note = words_of(f"{self._settings.notes}/{f'slurm-{place.job}' if place.job else f'pod-{place.pod}'}")
-        wanted = "SLURM_JOB_ID" if place.job else "JOULEBOOK_MODEL"
+        variables = () if place.job else self._settings.variables.values()
+        note = words_of(
+            f"{self._settings.notes}/{f'slurm-{place.job}' if place.job else f'pod-{place.pod}'}", more=variables
+        )
+        wanted = {"SLURM_JOB_ID"} if place.job else {"JOULEBOOK_MODEL", *variables}
         for pid in sorted(pids)[:_MOST_PIDS_ASKED]:
-            words = words_of(f"{self._proc_root}/{pid}/environ", is_environment=True)
-            if wanted in words:
+            words = words_of(f"{self._proc_root}/{pid}/environ", is_environment=True, more=variables)
+            if not wanted.isdisjoint(words):
                 return {**words, **note}
         return note
 

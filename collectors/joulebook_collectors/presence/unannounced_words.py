@@ -14,6 +14,8 @@ Sections of the agent's TOML, each optional:
     pods = true                      # every pod with a model is a run
     [kubernetes.teams]
     research = "vision"              # namespace -> team
+    [kubernetes.labels]
+    model = "MODEL_NAME"             # label <- variable of the pod that names it, where JOULEBOOK_MODEL does not
     [[serving]]
     model = "llama"
     command = "vllm serve"           # part of the command line, or port = 8000, or pod = "llama-*"
@@ -31,7 +33,7 @@ from joulebook_ledger.core.slotted import Slotted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from joulebook_collectors.host.cgroups import Place
@@ -72,6 +74,7 @@ class PresenceSettings(Slotted):
     Attributes:
         slurm: Whether every Slurm job is a run.
         kubernetes: Whether every pod with a model is a run.
+        variables: Label -> the variable by which pods name it, where they do not by ours.
         cluster: Name of the Slurm cluster where jobs do not say it.
         notes: Folder of notes.
         teams: Account or namespace -> team.
@@ -80,11 +83,12 @@ class PresenceSettings(Slotted):
         problems: What could not be taken, one sentence each.
     """
 
-    __slots__ = ("cluster", "kubernetes", "models", "notes", "problems", "serving", "slurm", "teams")
+    __slots__ = ("cluster", "kubernetes", "models", "notes", "problems", "serving", "slurm", "teams", "variables")
 
     def __init__(
         self, *, slurm: bool = False, kubernetes: bool = False, cluster: str = "", notes: str = NOTES, teams: Mapping[str, str] | None = None,
-        models: Mapping[str, str] | None = None, serving: Sequence[Rule] = (), problems: Sequence[str] = (),
+        models: Mapping[str, str] | None = None, variables: Mapping[str, str] | None = None, serving: Sequence[Rule] = (),
+        problems: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.slurm = slurm
         self.kubernetes = kubernetes
@@ -92,6 +96,7 @@ class PresenceSettings(Slotted):
         self.notes = notes
         self.teams = dict(teams or {})
         self.models = dict(models or {})
+        self.variables = dict(variables or {})
         self.serving = tuple(serving)
         self.problems = tuple(problems)
 
@@ -107,19 +112,19 @@ def presence_settings(sections: Mapping[str, Any]) -> PresenceSettings:
     slurm = _section(
         sections, "slurm", {"jobs": bool, "cluster": str, "notes": str, "teams": dict, "models": dict}, problems
     )
-    pods = _section(sections, "kubernetes", {"pods": bool, "teams": dict, "notes": str}, problems)
+    pods = _section(sections, "kubernetes", {"pods": bool, "teams": dict, "notes": str, "labels": dict}, problems)
     teams = {f"account/{key}": str(value) for key, value in slurm.get("teams", {}).items()}
     teams.update({f"namespace/{key}": str(value) for key, value in pods.get("teams", {}).items()})
     return PresenceSettings(
         slurm=slurm.get("jobs", bool(slurm)), kubernetes=pods.get("pods", bool(pods)), cluster=slurm.get("cluster", ""),
         notes=slurm.get("notes", "") or pods.get("notes", "") or NOTES, teams=teams,
         models={str(key): str(value) for key, value in slurm.get("models", {}).items()},
-        serving=_rules(sections.get("serving", []), problems), problems=problems,
+        variables=_variables(pods.get("labels", {}), problems), serving=_rules(sections.get("serving", []), problems), problems=problems,
     )  # fmt: skip
 
 
-def words_of(path: str, *, is_environment: bool = False) -> dict[str, str]:
-    """Return the known words of a note, or of a process's variables; nothing where it cannot be read.
+def words_of(path: str, *, is_environment: bool = False, more: Collection[str] = ()) -> dict[str, str]:
+    """Return the known words of a note, or of a process's variables, and `more`; nothing where it cannot be read.
 
     A note is believed only where nobody but its owner may write it, and that is root or ourselves: else a user could speak for others.
     """
@@ -129,7 +134,7 @@ def words_of(path: str, *, is_environment: bool = False) -> dict[str, str]:
     words = {}
     for part in text.split(b"\0" if is_environment else b"\n"):
         name, equals, value = part.decode("utf-8", "replace").partition("=")
-        if equals and name.strip() in KNOWN and clean(value):
+        if equals and (name.strip() in KNOWN or name.strip() in more) and clean(value):
             words[name.strip()] = clean(value)
     return words
 
@@ -137,6 +142,9 @@ def words_of(path: str, *, is_environment: bool = False) -> dict[str, str]:
 def labels_of(place: Place, words: Mapping[str, str], settings: PresenceSettings) -> dict[str, str]:
     """Return the labels of a job or pod: what it says itself, else what account, namespace and name stand for."""
     labels = {name: words[said] for name, said in zip(LABELS, SAID, strict=True) if said in words}
+    for label, variable in settings.variables.items() if place.pod else ():
+        if variable in words:
+            labels.setdefault(label, words[variable])
     name = words.get("SLURM_JOB_NAME" if place.job else "POD_NAME", "")
     group = words.get("SLURM_JOB_ACCOUNT" if place.job else "POD_NAMESPACE", "")
     if name:
@@ -197,6 +205,18 @@ def _section(sections: Mapping[str, Any], name: str, keys: Mapping[str, type], p
             problems.append(f"[{name}] {key} must be a {keys[key].__name__}, not {value!r}")
         else:
             taken[key] = value
+    return taken
+
+
+def _variables(table: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+    taken = {}
+    for label, variable in table.items():
+        if label not in LABELS:
+            problems.append(f"[kubernetes.labels] {label!r} is no label: there are {', '.join(LABELS)}")
+        elif not (isinstance(variable, str) and variable):
+            problems.append(f"[kubernetes.labels] {label} must be the name of a variable, not {variable!r}")
+        else:
+            taken[label] = variable
     return taken
 
 
