@@ -66,10 +66,8 @@ if TYPE_CHECKING:
 
     Parameters = list[tuple[str, str]]
 
-TIMEOUT_SECONDS = 60.0
-CONNECT_SECONDS = 5.0
-VERIFY_SECONDS = 3600.0
-FETCH_SECONDS = 1800.0
+TIMEOUT_SECONDS, CONNECT_SECONDS = 60.0, 5.0
+VERIFY_SECONDS, FETCH_SECONDS = 3600.0, 1800.0
 PATIENCE_SECONDS = 8.0
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.2
@@ -251,8 +249,8 @@ class HttpLedger:
 
     def allocate(self, query: AllocateQuery) -> AllocationsBody:
         """Have the service assign a year's instruments to its months."""
-        parameters = [(name, "true" if value is True else str(value or "")) for name, value in asdict(query).items()]
-        return cast("AllocationsBody", self._body("POST", "/v1/instruments/allocate", parameters, content=b"{}"))
+        asked = [(name, "true" if value is True else str(value or "")) for name, value in asdict(query).items()]
+        return cast("AllocationsBody", self._body("POST", "/v1/instruments/allocate", asked, content=b"{}"))
 
     def close(self) -> None:
         """Let go of connections."""

@@ -187,9 +187,12 @@ class LocalLedger:
             return check_close(rows, query, self._clock())
 
     def close_months(self, query: CloseQuery) -> CloseBody:
-        """Close the open months up to one, all or none."""
+        """Close the open months up to one, all or none; what instruments cover of them is assigned first."""
         from joulebook_ledger.closing.close import close_months
+        from joulebook_ledger.market.allocating import allocate_for_close
 
+        self.book()
+        allocate_for_close(self._book, query, self._clock())
         return close_months(self._book, query, self._clock())
 
     def verify(self, head: str = "") -> VerifyBody:

@@ -14,7 +14,7 @@ from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.desk import Entry, Place, correction_batch, factor_batch, init_batch
 from joulebook_ledger.market.sheet import NEEDED, OTHERS, instrument_batch, vintage_of
-from joulebook_ledger.queries import AllocateQuery, ReportQuery
+from joulebook_ledger.queries import AllocateQuery, CloseQuery, ReportQuery
 from joulebook_ledger.sheet import read_sheet
 from joulebook_ledger.store.shapes import key_text
 
@@ -172,6 +172,25 @@ def test_the_year_s_end_makes_it_final_once_and_a_later_final_one_stays_final(ke
     enter(keeper, GO.replace("0.004", "0.002"))
     assert allocate(keeper, year=2026)["state"] == "final"
     assert market_kg(keeper) == 0.45
+
+
+def test_a_close_assigns_what_is_known_and_the_final_one_is_trued_up_in_the_open_month(keeper: Bookkeeper) -> None:
+    """Fewer certificates than was thought: the closed month stays as it was reported, and the earliest open one bears the difference."""
+    draw(keeper, december_kwh=0)
+    enter(keeper, GO, BY_US)
+    keeper.ledger.close_months(CloseQuery(month=202611, tolerance_ppm=1_000_000))
+    assert market_kg(keeper) == pytest.approx(0.2)
+    closed = keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611))
+    enter(keeper, GO.replace("0.004", "0.001"))
+    keeper.now_ms = NEXT_YEAR + DAY
+    allocate(keeper, year=2026, final=True)
+    assert keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611)) == closed
+    december = keeper.ledger.report(ReportQuery(from_month=202612, to_month=202612))
+    late = [its for its in december["adjustments"] if its["cause"] == "allocation"]
+    assert sum(its["co2e_market_kg"] for its in late) == pytest.approx(0.3)
+    current = ReportQuery(from_month=202611, to_month=202611, basis="current")
+    assert keeper.ledger.report(current)["total"]["co2e_market_kg"] == pytest.approx(0.5)
+    assert keeper.ledger.verify()["ok"]
 
 
 def test_a_figure_of_the_desk_stands_before_and_the_grid_s_stand_in_gives_way(keeper: Bookkeeper) -> None:

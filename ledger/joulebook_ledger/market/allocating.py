@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.core.allocation import ALLOCATION, Assignment, Month, assign
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor
 from joulebook_ledger.core.instruments import Allocation
-from joulebook_ledger.core.periods import month_interval, month_of, month_text
+from joulebook_ledger.core.periods import month_interval, month_of, month_text, parse_month
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MILLIJOULES_PER_KWH
 from joulebook_ledger.core.vocabulary import LONGEST_TEXT
@@ -22,13 +22,14 @@ from joulebook_ledger.core.wire import DESK
 from joulebook_ledger.desk import Entry
 from joulebook_ledger.market.listing import allocation_body
 from joulebook_ledger.market.loads import loads_of, rest_of
+from joulebook_ledger.queries import AllocateQuery
 from joulebook_ledger.store import reads, reads_market
 
 if TYPE_CHECKING:
     from joulebook_ledger.core.facts import Fact
     from joulebook_ledger.core.resolution import FactorBook
     from joulebook_ledger.market.bodies import AllocationsBody
-    from joulebook_ledger.queries import AllocateQuery
+    from joulebook_ledger.queries import CloseQuery
     from joulebook_ledger.store.engine import Book
     from joulebook_ledger.store.rows import Rows
 
@@ -80,6 +81,28 @@ def allocate(book: Book, query: AllocateQuery, now_ms: int) -> AllocationsBody:
         for outcome in answer.exceptions:
             raise BadInput(f"the allocation was not stored: {outcome.detail or outcome.reason}")
     return {"dry_run": query.dry_run, "items": [allocation_body(one) for one in made]}
+
+
+def allocate_for_close(book: Book, query: CloseQuery, now_ms: int) -> None:
+    """Assign the years of the months that are about to be closed, where there is anything to assign.
+
+    A book without instruments and residual mix is left as it is: what stands in for them is said by a person. A close that will be
+    refused assigns nothing.
+
+    Raises:
+        BadInput: The month cannot be closed.
+    """
+    from joulebook_ledger.closing.close import check_close
+
+    with book.read() as rows:
+        instruments = reads_market.instruments(rows)
+        has_mix = any(known.fact.kind == "residual_mix" for known in reads.factor_book(rows).factors)
+        if not instruments and not has_mix:
+            return
+        judged = check_close(rows, query, now_ms)["months"]
+    if all(its["can_close"] for its in judged):
+        for year in sorted({parse_month(its["month"]) // 100 for its in judged}):
+            allocate(book, AllocateQuery(year=year, author=query.author), now_ms)
 
 
 def allocations_of(rows: Rows, query: AllocateQuery, now_ms: int) -> list[Allocated]:
