@@ -24,7 +24,6 @@ from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 from joulebook_ledger.packing import LEAST_PACKED_BYTES, content_headers, packed
-from joulebook_ledger.queries import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -211,13 +210,13 @@ class HttpLedger:
 
     def check_close(self, query: CloseQuery) -> CloseBody:
         """Return the checklist of a close, and close nothing."""
-        return cast("CloseBody", self._body("GET", *_close_page(query)))
+        return cast("CloseBody", self._body("GET", f"/v1/periods/{query.page}/close", query.limits))
 
     def close_months(self, query: CloseQuery) -> CloseBody:
         """Close the open months up to one, all or none."""
-        path, parameters = _close_page(query)
-        parameters += [("author", query.author), ("reason", query.reason)]
-        return cast("CloseBody", self._body("POST", path, parameters, content=b"{}", silence_seconds=VERIFY_SECONDS))
+        page = f"/v1/periods/{query.page}/close"
+        said = [*query.limits, ("author", query.author), ("reason", query.reason)]
+        return cast("CloseBody", self._body("POST", page, said, content=b"{}", silence_seconds=VERIFY_SECONDS))
 
     def verify(self, head: str = "") -> VerifyBody:
         """Prove the book against itself; on a large book that takes minutes."""
@@ -362,11 +361,6 @@ class _AgainLater(Exception):
 
 _NOTHING_LOST = "nothing is lost, what was measured stays in the spool"
 _START_IT = "start it with `joulebook serve`, or check JOULEBOOK_LEDGER"
-
-
-def _close_page(query: CloseQuery) -> tuple[str, Parameters]:
-    month = month_text(query.month) if query.month else EARLIEST
-    return f"/v1/periods/{month}/close", [("tolerance_ppm", str(query.tolerance_ppm))]
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

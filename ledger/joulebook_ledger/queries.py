@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from joulebook_ledger.core.periods import month_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -205,6 +207,16 @@ class CloseQuery:
     tolerance_ppm: int = DEFAULT_TOLERANCE_PPM
     author: str = ""
     reason: str = ""
+
+    @property
+    def page(self) -> str:
+        """The month as a page of the service names it."""
+        return month_text(self.month) if self.month else EARLIEST
+
+    @property
+    def limits(self) -> list[tuple[str, str]]:
+        """What may be missing, as a parameter of that page."""
+        return [("tolerance_ppm", str(self.tolerance_ppm))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ class Bookkeeper:
 
     def __init__(self, url: str) -> None:
         self.now_ms = NOVEMBER + 40 * DAY
+        self.url = url
         self.ledger = LocalLedger(url, clock=lambda: self.now_ms)
         self.acts = 0
 

@@ -1,6 +1,7 @@
 """A closed month: its report stays as it was sealed, what arrives late is an adjustment, a run that is relabelled moves as a pair."""
 
 import json
+import threading
 from itertools import product
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.desk import Place, init_batch, label_batch
+from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.queries import GROUPINGS, CloseQuery, ReportQuery
 
 RUN, OTHER = run_id("october"), run_id("november")
@@ -243,3 +245,49 @@ def test_a_run_s_footprint_is_as_known_today(closed):
     keeper, story = closed
     keeper.tell(late_hour(story))
     assert keeper.ledger.run(RUN)["footprint"]["energy_kwh"] == 6.0
+
+
+def leaves(tree):
+    """Yield the texts of a tree with their sources."""
+    yield f"{tree['text']} {tree.get('source', '')}"
+    for child in tree.get("children", ()):
+        yield from leaves(child)
+
+
+def test_why_of_a_closed_figure_names_the_factors_of_its_close(closed):
+    """Whatever the tariff is today, and wherever the machine is said to stand now; on the basis `current` both prices stand in it."""
+    keeper, story = closed
+    before = keeper.ledger.why("report:2026-10/team=vision#cost")
+    keeper.tell(late_hour(story))
+    keeper.tell(init_batch(keeper.entry(), Place(machine="m1", zone="DE", price_per_kwh="0.4", currency="EUR")))
+    relabel(keeper, RUN, team="search")
+    assert keeper.ledger.why("report:2026-10/team=vision#cost") == before
+    assert (before["value"], before["tree"]["value"]) == ("0.5", "0.5 EUR")
+    told = "\n".join(leaves(before["tree"]))
+    assert "tariff of m1: 0.25 EUR/kWh" in told
+    assert "0.4 EUR/kWh" not in told
+    assert keeper.ledger.why("report:2026-10?basis=current/team=search#cost")["value"] == "1.5"
+
+
+def test_of_two_closes_at_once_one_wins(closed):
+    """The other finds the month closed, and the book proves itself."""
+    keeper, _ = closed
+    answers = []
+
+    def attempt():
+        ledger = LocalLedger(keeper.url, clock=lambda: keeper.now_ms)
+        try:
+            answers.append(ledger.close_months(CloseQuery(month=202611, tolerance_ppm=1_000_000))["closed"])
+        except BadInput as error:
+            answers.append(str(error))
+        finally:
+            ledger.close()
+
+    threads = [threading.Thread(target=attempt) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(map(str, answers)) == "True"
+    assert "2026-11 is closed already, at link" in min(map(str, answers))
+    assert keeper.ledger.verify()["ok"]
