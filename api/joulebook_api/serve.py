@@ -1,12 +1,10 @@
-"""The service as a process: one address on this machine, one token, one clerk, one book."""
+"""The service as a process: one address on this machine, one token, one worker, one book."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import ipaddress
 import logging
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -15,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from joulebook_api.app import create_app
-from joulebook_api.clerk import Clerk
+from joulebook_api.ending import ending_on_signal
 from joulebook_api.guard import is_loopback
+from joulebook_api.log import LOG_SETTINGS
+from joulebook_api.worker import Worker, require_book
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.readiness import check_ready
-from joulebook_ledger.settings import TOKEN_FILE, without_secret
+from joulebook_ledger.settings import TOKEN_FILE
 from joulebook_ledger.token_file import ensure_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from fastapi import FastAPI
 
@@ -57,22 +56,19 @@ def serve(
         Unavailable: The book cannot be reached, or was made by a newer version.
     """
     address = loopback_address(host)
-    if not settings.ledger.startswith(("sqlite:", "postgresql")):
-        raise BadInput(
-            f"{without_secret(settings.ledger)} is no book that can be served: set JOULEBOOK_LEDGER to a SQLite file or a PostgreSQL database"
-        )
+    require_book(settings)
     from joulebook_ledger.local import LocalLedger  # brings SQLAlchemy, which a refusal need not wait for
 
     token_file = Path(settings.home) / TOKEN_FILE
     token = ensure_token(token_file)
-    with _ending_on_signal(), contextlib.closing(LocalLedger(settings.ledger)) as ledger:
-        clerk = Clerk(ledger.book, ledger.seal)
+    with ending_on_signal(), contextlib.closing(LocalLedger(settings.ledger)) as ledger:
+        worker = Worker(ledger.rounds())
         app = create_app(
             ledger,
             token,
             check_ready=lambda: check_ready(settings.ledger),
-            book_soon=clerk.book_soon,
-            lifespan=clerk.at_work,
+            book_soon=worker.book_soon,
+            lifespan=worker.at_work,
         )
         server = server_of(app, LOG_SETTINGS)
         with listening(address, port) as listener:
@@ -136,47 +132,3 @@ def server_of(app: FastAPI, log_settings: dict[str, Any] | None = None) -> uvico
         log_config=log_settings, timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
     return uvicorn.Server(config)
-
-
-class UtcFormatter(logging.Formatter):
-    """Writes the time of a log line in UTC."""
-
-    def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802 - the name that logging calls
-        """Return the time of a record as RFC 3339 in UTC."""
-        return datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds")
-
-
-LOG_SETTINGS: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": UtcFormatter,
-            "format": "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
-    "loggers": {
-        "joulebook": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        "apscheduler": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-    },
-}
-
-
-@contextlib.contextmanager
-def _ending_on_signal() -> Iterator[None]:
-    """End the process in order on SIGTERM or Ctrl-C: what was opened is closed, and the exit code is 0.
-
-    The server catches both signals while it runs, finishes, and raises them again afterwards.
-    """
-
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(0)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -28,7 +28,7 @@ PANELS = {
     "books": ("import", "maps", "close", "restate", "audit", "verify"),
     "register": ("factors", "prices", "sites", "export"),
     "market": ("instruments",),
-    "service": ("serve", "agent", "hosts", "retire"),
+    "service": ("serve", "worker", "agent", "hosts", "retire"),
 }
 _HELP = """Books of the energy, cost and CO2e of training and serving models.
 

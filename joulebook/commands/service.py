@@ -1,9 +1,11 @@
-"""Run a service: serve, agent, hosts, retire."""
+"""Run a service: serve, worker, agent, hosts, retire."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -19,6 +21,23 @@ PORT = "8420"
 LARGEST_PORT = 65_535
 
 
+@contextlib.contextmanager
+def needing_the_service() -> Iterator[None]:
+    """Say what to install where the service cannot be loaded.
+
+    Raises:
+        Unavailable: A library of it is not there.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("joulebook"):
+            raise
+        raise Unavailable(
+            f"the service needs {error.name}, which is not installed: pip install 'joulebook[server]'"
+        ) from None
+
+
 @app.command(
     "serve", cls=PlainCommand, rich_help_panel=SERVICE,
     epilog=examples("joulebook serve", "joulebook serve --port 9000", "JOULEBOOK_LEDGER=http://127.0.0.1:8420 joulebook runs"),
@@ -30,14 +49,8 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve the book over HTTP on this machine, guarded by the token in JOULEBOOK_HOME/token."""
     number = whole(port, "--port", 0, LARGEST_PORT)
-    try:
+    with needing_the_service():
         from joulebook_api.serve import serve as run_service
-    except ImportError as error:
-        if (error.name or "").startswith("joulebook"):
-            raise
-        raise Unavailable(
-            f"the service needs {error.name}, which is not installed: pip install 'joulebook[server]'"
-        ) from None
     door = door_of(context)
     run_service(
         door.settings,
@@ -45,6 +58,37 @@ def serve(
         port=number,
         announce=lambda url: door.say(f"{without_secret(door.settings.ledger)} is served at {url}"),
     )
+
+
+@app.command(
+    "worker", cls=PlainCommand, rich_help_panel=SERVICE,
+    epilog=examples("joulebook worker", "joulebook worker --once", "joulebook worker --status --json"),
+)  # fmt: skip
+def worker(
+    context: typer.Context, *,
+    once: Annotated[bool, typer.Option("--once", help="Do what is due and end, for cron.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say what was done, what waits and what failed.")] = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Do what the clock brings, until SIGTERM: booking, sealing the chain, fetching factors, reminding of months that are not closed.
+
+    `joulebook serve` does the same by itself. Of several on one book one leads, and another takes over when it is gone.
+    """
+    if once and status:
+        raise BadInput("--once and --status exclude each other: give one of them")
+    if json and not status:
+        raise BadInput("--json is for --status: joulebook worker --status --json")
+    door = door_of(context)
+    if status:
+        from joulebook.duties import page
+
+        with door.ledger() as ledger:
+            body = ledger.duties()
+        door.answer(body, None if json else page(body, door.page))
+        return
+    with needing_the_service():
+        from joulebook_api.worker import work
+    work(door.settings, once=once, announce=door.tell)
 
 
 @app.command(

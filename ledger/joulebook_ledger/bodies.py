@@ -378,21 +378,3 @@ class VerifyBody(TypedDict):
     head: str
     warnings: list[str]
     cannot_prove: str
-
-
-FetchedBody = TypedDict(
-    "FetchedBody",
-    {
-        "provider": str, "kind": str, "zone": str, "from": str, "to": str, "stored": int, "reason": str | None, "detail": str | None,
-    },
-)  # fmt: skip
-"""One question to a provider: of which time, how many factors of it were new, or why there are none."""
-
-HoleBody = TypedDict("HoleBody", {"kind": str, "zone": str, "from": str, "to": str})
-"""A stretch of time for which nobody that was asked has a value."""
-
-FetchBody = TypedDict(
-    "FetchBody",
-    {"at": str, "from": str, "to": str, "stored": int, "items": list[FetchedBody], "holes": list[HoleBody]},
-)
-"""What was fetched."""

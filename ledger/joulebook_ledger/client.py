@@ -24,19 +24,19 @@ from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 from joulebook_ledger.packing import LEAST_PACKED_BYTES, content_headers, packed
+from joulebook_ledger.queries import EARLIEST
+from joulebook_ledger.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import IO
 
     import httpx2
-    import tenacity
 
     from joulebook_ledger.bodies import (
         AuditBody,
         CloseBody,
         FactorsBody,
-        FetchBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -49,8 +49,10 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.duties.bodies import DutiesBody
     from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
+    from joulebook_ledger.providers.bodies import FetchBody
     from joulebook_ledger.queries import (
         AllocateQuery,
         CloseQuery,
@@ -251,6 +253,10 @@ class HttpLedger:
         asked = [(name, "true" if value is True else str(value or "")) for name, value in asdict(query).items()]
         return cast("AllocationsBody", self._body("POST", "/v1/instruments/allocate", asked, content=b"{}"))
 
+    def duties(self) -> DutiesBody:
+        """Return how the work that the clock brings stands."""
+        return cast("DutiesBody", self._body("GET", "/v1/duties"))
+
     def close(self) -> None:
         """Let go of connections."""
         self._client.close()
@@ -297,15 +303,15 @@ class HttpLedger:
             raise BadInput(f"a value cannot be part of an address: {str(error)[:LONGEST_ECHO]}") from None
         backoff = tenacity.wait_random_exponential(FIRST_WAIT_SECONDS, max=self._patience_seconds)
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_AgainLater),
+            retry=tenacity.retry_if_exception_type(AgainLater),
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._patience_seconds),
-            wait=lambda state: backoff(state) + _asked_wait(state),
+            wait=lambda state: backoff(state) + asked_wait(state),
             sleep=self._sleep,
             reraise=True,
         )
         try:
             return retrying(self._send, request)
-        except _AgainLater as error:
+        except AgainLater as error:
             raise Unavailable(str(error), wait_seconds=error.wait_seconds) from None
 
     def _send(self, request: httpx2.Request) -> bytes:
@@ -318,7 +324,7 @@ class HttpLedger:
             raise Unavailable(f"{self._url} said nothing for {seconds:g} seconds: {_NOTHING_LOST}") from None
         except httpx2.TransportError as error:
             reason = f"{type(error).__name__}: {str(error)[:LONGEST_ECHO]}".rstrip(": ")
-            raise _AgainLater(f"{self._url} does not answer ({reason}): {_START_IT}; {_NOTHING_LOST}") from None
+            raise AgainLater(f"{self._url} does not answer ({reason}): {_START_IT}; {_NOTHING_LOST}") from None
         if response.status_code == 200:
             return response.content
         raise self._error_of(response)
@@ -330,7 +336,7 @@ class HttpLedger:
         kind = str(problem.get("type", ""))
         if status in _AGAIN_LATER:
             said = detail or f"answers {status}"
-            return _AgainLater(f"{self._url}: {said}; {_NOTHING_LOST}", _retry_after(response.headers))
+            return AgainLater(f"{self._url}: {said}; {_NOTHING_LOST}", retry_after(response.headers))
         if response.request.headers.get("content-encoding") and status in _OF_PACKING:
             return _NotPackedPleaseError(detail)
         if 300 <= status < 400:
@@ -351,14 +357,6 @@ class _NotPackedPleaseError(Exception):
     """The service does not take a packed body; it may take the same one as it is."""
 
 
-class _AgainLater(Exception):
-    """What went wrong may go right in a moment."""
-
-    def __init__(self, text: str, wait_seconds: float = 0.0) -> None:
-        super().__init__(text)
-        self.wait_seconds = wait_seconds
-
-
 _NOTHING_LOST = "nothing is lost, what was measured stays in the spool"
 _START_IT = "start it with `joulebook serve`, or check JOULEBOOK_LEDGER"
 
@@ -369,18 +367,6 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
-
-
-def _asked_wait(state: tenacity.RetryCallState) -> float:
-    """Return the seconds that the service asked to wait before the next attempt."""
-    error = state.outcome.exception() if state.outcome else None
-    return error.wait_seconds if isinstance(error, _AgainLater) else 0.0
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a service asks to wait; a date, which needs a clock, counts as not said."""
-    text = headers.get("retry-after", "").strip()
-    return float(text[:9]) if text.isascii() and text.isdigit() else 0.0
 
 
 def _bad_input(name: str, detail: str) -> BadInput:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
         AuditBody,
         CloseBody,
         FactorsBody,
-        FetchBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.duties.bodies import DutiesBody
     from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
+    from joulebook_ledger.providers.bodies import FetchBody
     from joulebook_ledger.queries import (
         AllocateQuery,
         CloseQuery,
@@ -129,6 +130,10 @@ class Ledger(Protocol):
 
     def allocate(self, query: AllocateQuery) -> AllocationsBody:
         """Assign a year's instruments to its months, which gives each month its market-based factor."""
+        ...
+
+    def duties(self) -> DutiesBody:
+        """Return how the work that the clock brings stands: what was done last, what waits, what failed and why."""
         ...
 
     def close(self) -> None:

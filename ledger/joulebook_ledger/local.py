@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         AuditBody,
         CloseBody,
         FactorsBody,
-        FetchBody,
         HostsBody,
         MapsBody,
         RankBody,
@@ -34,8 +33,11 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.duties.bodies import DutiesBody
+    from joulebook_ledger.duties.rounds import Rounds
     from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
+    from joulebook_ledger.providers.bodies import FetchBody
     from joulebook_ledger.queries import (
         AllocateQuery,
         CloseQuery,
@@ -239,6 +241,19 @@ class LocalLedger:
         from joulebook_ledger.market.allocating import allocate
 
         return allocate(self._book, query, self._clock())
+
+    def duties(self) -> DutiesBody:
+        """Return how the work that the clock brings stands."""
+        from joulebook_ledger.duties.standing import list_duties
+
+        with self._book.read() as rows:
+            return list_duties(rows, self._clock())
+
+    def rounds(self) -> Rounds:
+        """Return the worker of this book, which has not begun."""
+        from joulebook_ledger.duties.wanted import rounds_of
+
+        return rounds_of(self._book, self, self._clock)
 
     def close(self) -> None:
         """Let go of connections."""

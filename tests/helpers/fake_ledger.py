@@ -13,7 +13,6 @@ from joulebook_ledger.bodies import (
     CloseBody,
     FactorBody,
     FactorsBody,
-    FetchBody,
     HostsBody,
     MapsBody,
     RankBody,
@@ -27,8 +26,10 @@ from joulebook_ledger.bodies import (
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
+from joulebook_ledger.duties.bodies import DutiesBody
 from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
 from joulebook_ledger.measures.bodies import SciBody
+from joulebook_ledger.providers.bodies import FetchBody
 from joulebook_ledger.queries import (
     RESOURCES,
     AllocateQuery,
@@ -208,6 +209,11 @@ class FakeLedger:
         """Assign nothing."""
         self._hear(query)
         return {"dry_run": query.dry_run, "items": []}
+
+    def duties(self) -> DutiesBody:
+        """Return no work."""
+        self._hear("duties")
+        return {"at": "2026-11-22T10:00:00.000Z", "jobs": [], "months_not_closed": []}
 
     def close(self) -> None:
         """Remember it."""

@@ -55,6 +55,7 @@ CLOCKS: set[str] = {f"{COLLECTORS}host/clock.py", f"{LEDGER}local.py", "jouleboo
 # Where a broad except stands, how often, and why.
 BROAD_EXCEPTS: dict[str, tuple[int, str]] = {
     "api/joulebook_api/problems.py": (1, "the last handler: what no other one took is logged and answered with 500"),
+    f"{LEDGER}duties/rounds.py": (1, "a job that fails is written down and tried again, and the others are done"),
     f"{COLLECTORS}host/guard.py": (
         1,
         "measuring never raises into the job: what goes wrong is said once, and the job goes on",

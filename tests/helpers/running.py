@@ -49,9 +49,9 @@ class Service:
         lines: What it has written that was waited for, or all of it once it has ended.
     """
 
-    def __init__(self, environment: Mapping[str, str], host: str = "127.0.0.1") -> None:
+    def __init__(self, environment: Mapping[str, str], host: str = "127.0.0.1", program: str = _PROGRAM) -> None:
         """Start it and wait until it says where it is."""
-        command = [sys.executable, "-c", _PROGRAM, host]
+        command = [sys.executable, "-c", program, host]
         self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self.url = self.wait_for(lambda line: "event=serving url=" in line).partition("url=")[2].split()[0]

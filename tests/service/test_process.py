@@ -36,7 +36,7 @@ def client_of(service: Service, home: Path) -> HttpLedger:
 
 def has_booked(line: str) -> bool:
     """Say whether a line of the log tells of a booking that added something."""
-    return "event=errand_done errand=book" in line and not line.rstrip().endswith("result=0")
+    return "event=job_done job=book" in line and not line.rstrip().endswith("result=0")
 
 
 def test_a_service_books_when_a_run_has_ended(book_url: str, home: Path) -> None:
@@ -87,7 +87,7 @@ def test_two_services_share_one_book(postgres_url: str, tmp_path: Path) -> None:
             for service, home in zip((first, second), homes, strict=True):
                 with closing(client_of(service, home)) as ledger:
                     ledger.deliver(batch)
-        first.wait_for(lambda line: "errand=book" in line)
+        first.wait_for(lambda line: "job=book" in line)
         assert (first.end(), second.end()) == (0, 0)
     with (
         closing(LocalLedger(postgres_url)) as book,
@@ -106,7 +106,7 @@ def test_a_service_that_was_killed_loses_nothing(sqlite_url: str, home: Path) ->
         ledger.deliver(BATCHES[0])
         service.end(signal.SIGKILL)
     with start(sqlite_url, home) as service, closing(client_of(service, home)) as ledger:
-        service.wait_for(lambda line: "errand=book" in line)
+        service.wait_for(lambda line: "job=book" in line)
         assert set(ledger.deliver(BATCHES[0]).counts) == {"already_stored"}
         assert ledger.report(REPORT)["rows"]
 

@@ -355,3 +355,20 @@ def test_a_fault_of_a_statement_stays_a_fault(stored: StoredBook) -> None:
         stored.run("SELECT broken FROM nowhere")
     with pytest.raises(Exception, match="nowhere"), stored.book.read() as rows:
         rows.rows("SELECT broken FROM nowhere")
+
+
+def test_opening_a_book_twice_drops_no_lock_of_the_first(sqlite_url: str) -> None:
+    """What another process writes is seen: a descriptor closed here would end SQLite's own locks, and with them the write-ahead log."""
+    first = open_book(sqlite_url)
+    with first.write() as connection:
+        connection.exec_driver_sql("INSERT INTO book_setting VALUES ('a', 'here')")
+    second = open_book(sqlite_url)
+    assert second.engine
+    path = sqlite_url.removeprefix("sqlite:///")
+    program = f"import sqlite3; c = sqlite3.connect({path!r}); c.execute(\"INSERT INTO book_setting VALUES ('b', 'there')\"); c.commit()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    with first.read() as rows:
+        found = rows.rows("SELECT value FROM book_setting WHERE name IN ('a', 'b') ORDER BY name")
+    first.close()
+    second.close()
+    assert found == [("here",), ("there",)]

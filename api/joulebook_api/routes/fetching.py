@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
-from joulebook_ledger.bodies import FetchBody
 from joulebook_ledger.core.periods import parse_time
+from joulebook_ledger.providers.bodies import FetchBody
 from joulebook_ledger.queries import FetchQuery
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["factors"])

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
 from joulebook_ledger.bodies import HostsBody, MapsBody
+from joulebook_ledger.duties.bodies import DutiesBody
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["hosts"])
 
@@ -31,3 +32,14 @@ def list_hosts(book: Book) -> Response:
 def list_maps(book: Book) -> Response:
     """Return the map of accounts, namespaces, labels, teams and cost centres, each line with the instant from which on it holds."""
     return JSONResponse(book.maps())
+
+
+@router.get(
+    "/v1/duties",
+    operation_id="listDuties",
+    summary="List what the clock brings, and what of it failed",
+    responses={200: {"model": DutiesBody}, **problems(401, 422, 503)},
+)
+def list_duties(book: Book) -> Response:
+    """Return the newest task of each job, every other that is not done, and the months that are over and not closed."""
+    return JSONResponse(book.duties())

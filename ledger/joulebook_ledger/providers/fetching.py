@@ -24,9 +24,9 @@ from joulebook_ledger.store import reads_zones
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulebook_ledger.bodies import FetchBody, FetchedBody, HoleBody
     from joulebook_ledger.core.factors import Factor
     from joulebook_ledger.providers.answers import Provider
+    from joulebook_ledger.providers.bodies import FetchBody, FetchedBody, HoleBody
     from joulebook_ledger.providers.settings import ProviderSettings
     from joulebook_ledger.providers.web import Web
     from joulebook_ledger.queries import FetchQuery

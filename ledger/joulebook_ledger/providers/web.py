@@ -5,7 +5,6 @@ No redirect is followed. A token in an address is put on at the last moment and 
 
 from __future__ import annotations
 
-import email.utils
 import ipaddress
 import logging
 import time
@@ -28,6 +27,7 @@ from joulebook_ledger.providers.answers import (
     Nothing,
     Reply,
 )
+from joulebook_ledger.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ class Web:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_AgainLater),
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._patience_seconds),
-            wait=lambda state: backoff(state) + _asked_wait(state),
+            wait=lambda state: backoff(state) + asked_wait(state),
             sleep=self._sleep,
             reraise=True,
         )
@@ -133,13 +133,12 @@ class Web:
         return Reply(content=bytes(content), asked=asked)
 
 
-class _AgainLater(Exception):
-    """What went wrong may go right in a moment."""
+class _AgainLater(AgainLater):
+    """The same with the reason to give where no more attempt is made."""
 
     def __init__(self, nothing: Nothing, wait_seconds: float = 0.0) -> None:
-        super().__init__(nothing.text)
+        super().__init__(nothing.text, wait_seconds)
         self.nothing = nothing
-        self.wait_seconds = wait_seconds
 
 
 class _NoQueries(logging.Filter):
@@ -190,7 +189,7 @@ def _refusal(response: httpx2.Response, host: str) -> Nothing:
     """
     status = response.status_code
     if status in _AGAIN:
-        wait_seconds = _retry_after(response.headers)
+        wait_seconds = retry_after(response.headers)
         asks = f" and asks to wait {wait_seconds:g} seconds" if wait_seconds else ""
         reason = OVER_QUOTA if status == _TOO_MANY else FAILING
         raise _AgainLater(Nothing(reason=reason, text=f"{host} answers {status}{asks}"), wait_seconds)
@@ -201,20 +200,3 @@ def _refusal(response: httpx2.Response, host: str) -> Nothing:
             reason=REFUSED, text=f"{host} answers {status}: the token is not known there, or may not ask this"
         )
     return Nothing(reason=NOT_UNDERSTOOD, text=f"{host} answers {status} to this question")
-
-
-def _asked_wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.wait_seconds if isinstance(error, _AgainLater) else 0.0
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a provider asks to wait: a number, or an instant held against the provider's own clock."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        until = email.utils.parsedate_to_datetime(text)
-        return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("date", ""))).total_seconds())
-    except (TypeError, ValueError):
-        return 0.0

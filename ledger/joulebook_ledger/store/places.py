@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -30,11 +32,26 @@ def prepare(path: Path, mounts: Path = MOUNTS) -> None:
     refuse_network(path, mounts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            _make(path)
+        elif not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        elif path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
         raise BadInput(
             f"the book {path} cannot be written ({error.strerror}): name another place in JOULEBOOK_LEDGER"
         ) from None
+
+
+def _make(path: Path) -> None:
+    """Make the file, empty, unless somebody just did.
+
+    A book that is there is never opened here: closing any descriptor of a file drops every POSIX lock that the process has on it,
+    those of SQLite among them, and another process would then take the write-ahead log from under our feet.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def refuse_network(path: Path, mounts: Path = MOUNTS) -> None:

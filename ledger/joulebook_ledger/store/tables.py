@@ -27,7 +27,7 @@ from joulebook_ledger.store.tables_journal import (
     MonthClose,
     Posting,
 )
-from joulebook_ledger.store.tables_projections import Balance, Booked, Due, Placed, Usage
+from joulebook_ledger.store.tables_projections import Balance, Booked, Due, Placed, Task, Usage
 from joulebook_ledger.store.tables_readings import (
     ArchiveManifest,
     Correction,
@@ -79,6 +79,7 @@ __all__ = [
     "Score",
     "SealedReceipt",
     "Site",
+    "Task",
     "Usage",
     "WorkCount",
 ]

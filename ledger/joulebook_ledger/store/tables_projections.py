@@ -75,3 +75,20 @@ class Due(SQLModel, table=True):
     last_day: int = whole()
     cause: str = words()
     receipt: int = whole()
+
+
+class Task(SQLModel, table=True):
+    """A job of one period: who does it, since when, and how often it failed. No figure is made of it."""
+
+    __tablename__: ClassVar[Any] = "task"
+    __table_args__ = (KEYED,)
+    job: str = words(primary_key=True)
+    period_ms: int = whole(primary_key=True)
+    state: str = words()
+    who: str = words()
+    since_ms: int = whole()
+    next_try_ms: int = whole()
+    failures: int = whole()
+    last_error: str = words()
+    result: str = words()
+    again: int = whole()
