@@ -12,7 +12,7 @@ from joulebook.tables import Page, sentence
 from joulebook_ledger.core.factors import PRICE_KINDS
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.queries import FactorsQuery
-from joulebook_ledger.register import rows
+from joulebook_ledger.register import codecarbon, rows
 from joulebook_ledger.register.taking import Taken, stored_factors, take_factors, take_placements, take_sites
 from joulebook_ledger.sheet import LARGEST_BYTES, read_sheet, written
 
@@ -44,7 +44,10 @@ def take_in(kind: str, source: str, door: Door) -> dict[str, Any]:
     Raises:
         BadInput: It cannot be read, or a row of it cannot be taken; the text names file, row and column.
     """
-    data = read(source)
+    if kind == "factors" and source == codecarbon.SOURCE:
+        data = json.dumps(codecarbon.rows_of_tables(*codecarbon.installed())).encode()
+    else:
+        data = read(source)
     reading = rows.Reading(
         "standard input" if source == STANDARD_INPUT else Path(source).name, hashlib.sha256(data).hexdigest()
     )

@@ -34,7 +34,7 @@ IMPORTS = ("spool", SLURM, MAP, INSTRUMENTS, *TABLES)
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements, instruments: CSV or JSON, or -.")],
+    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements, instruments: CSV or JSON, or -; factors also @codecarbon.")],
     *,
     final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
     json: Json = False,

@@ -45,7 +45,7 @@ REFUSED = [
     ("grid_location", "381", "", "", "unit is empty: write it as gCO2e/kWh"),
     ("grid_location", "381", "EUR/kWh", "", "is none of a grid_location"),
     ("grid_location", "381", "g/h", "", "is none of a grid_location"),
-    ("grid_location", "381", "kgCO2e/kWh", "", "at most 1300 gCO2e/kWh: per MWh"),
+    ("grid_location", "381", "kgCO2e/kWh", "", "at most 1500 gCO2e/kWh: per MWh"),
     ("grid_location", "816.8", "lb/kWh", "", "per MWh"),
     ("grid_location", "-5", "g/kWh", "", "negative"),
     ("grid_location", "many", "g/kWh", "", "no decimal number"),
