@@ -101,3 +101,11 @@ def test_published_figures_are_judged_by_the_same_bounds():
 def test_a_device_under_two_ids_is_there_longer_than_the_period():
     """More time than the period has."""
     assert judged(TIME_THERE, (MILLISECONDS_PER_DAY + 1) / MILLISECONDS_PER_DAY, "gpu0") is not None
+
+
+def test_what_nobody_priced_is_unknown_and_not_implausible(sqlite_keeper):
+    """Energy without a zone or a price implies nothing: an unknown amount is no 0."""
+    story = Story().meter("gpu0", "gpu", max_power_mw=1_200_000)
+    sqlite_keeper.tell(story.reading("gpu0", NOVEMBER, NOVEMBER + HOUR, KWH, {"r": KWH}).batch())
+    sqlite_keeper.place(pue="1.2")
+    assert sqlite_keeper.ledger.report(ReportQuery(from_month=202611, to_month=202611))["implausible"] == []
