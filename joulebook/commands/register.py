@@ -14,7 +14,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import OWNERSHIPS
 
 app = typer.Typer()
-_LIST, _SET = "list", "set"
+_LIST, _SET, _FETCH = "list", "set", "fetch"
 EXPORTS = ("factors", "prices", "sites", "placements")
 _FACTORS = tuple(kind for kind in FACTOR_UNITS if kind not in PRICE_KINDS)
 _OTHER = {"factors": "prices", "prices": "factors"}
@@ -62,6 +62,7 @@ Currency = Annotated[str, typer.Option("--currency", metavar="CODE", help="Of a 
     epilog=examples(
         "joulebook factors", "joulebook factors --of FR --at 2026-11-01T12:00Z --json",
         "joulebook factors set pue 1.15 --source 'operator, 2026'", "joulebook factors set grid_location 32 --of FR",
+        "JOULEBOOK_PROVIDERS=gb joulebook factors fetch --of GB --from 2026-11-20 --until 2026-11-21",
     ),
 )  # fmt: skip
 def factors(
@@ -83,11 +84,15 @@ def factors(
     """List the factors and prices that the book holds, each with unit, validity, source and version; or set one.
 
     Values that are set are decimal numbers in g CO2e per kWh, litres per kWh, money per kWh or hour, kg CO2e per year, a PUE, a share.
-    A table is taken in by `joulebook import factors FILE`.
+    A table is taken in by `joulebook import factors FILE`. `fetch` asks the live providers that JOULEBOOK_PROVIDERS switches on for the
+    hours of which the book has no final value.
     """
     from joulebook import factors as front
 
     door = door_of(context)
+    if words == [_FETCH]:
+        _fetch(door, zone=of, since=since, until=until, provider=provider, json=json)
+        return
     asked = front.Asked(tuple(kind or ()), of, provider, at, machine)
     value = _words(words, "factors", "pue 1.15")
     if value:
@@ -204,6 +209,16 @@ def export(
         door.tell(f"{len(body['items'])} rows are written into {out}")
         return
     door.answer(body, None if json else tabled.as_csv(body, kind).rstrip("\n"))
+
+
+def _fetch(door: Door, *, zone: str, since: str, until: str, provider: str, json: bool) -> None:
+    from joulebook.fetched import page, query_of
+
+    query = query_of(zone=zone, since=since, until=until, provider=provider)
+    with door.ledger() as ledger:
+        body = ledger.fetch_factors(query)
+        ledger.book()
+    door.answer(body, None if json else page(body, door.page))
 
 
 def _words(words: list[str] | None, command: str, example: str) -> list[str]:

@@ -24,7 +24,6 @@ from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 from joulebook_ledger.packing import LEAST_PACKED_BYTES, content_headers, packed
-from joulebook_ledger.queries import EARLIEST
 from joulebook_ledger.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -9,6 +10,8 @@ import pytest
 from books import DAY, HOUR, KWH, NOVEMBER, Story
 from helpers.providers import Play, Station, says, station
 
+from joulebook.commands.main import main
+from joulebook.wiring import Door
 from joulebook_ledger.core.periods import time_text
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.providers.fetching import fetch_factors
@@ -199,3 +202,19 @@ def test_spans():
     assert not touches([(0, 4)], 4, 5)
     assert list(questions([], 10)) == []
     assert list(questions([(0, 25)], 10)) == [(0, 10), (10, 20), (20, 25)]
+
+
+def test_the_command_says_who_gave_what(sqlite_url, home, first, monkeypatch):
+    """And, where nobody is switched on, how to switch somebody on."""
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setenv("JOULEBOOK_LEDGER", sqlite_url)
+    words = ["factors", "fetch", "--of", "GB", "--from", "2020-01-01", "--until", "2020-01-01T01:00:00Z"]
+    assert main(words, Door(out=out, err=err)) == 2
+    assert "set JOULEBOOK_PROVIDERS" in err.getvalue()
+    monkeypatch.setenv("JOULEBOOK_PROVIDERS", "gb")
+    monkeypatch.setenv("JOULEBOOK_GB_URL", first.url)
+    first.play(of_gb(50, start_ms=1_577_836_800_000))
+    assert main(words, Door(out=out, err=err)) == 0
+    assert main([*words, "--json"], Door(out=out, err=err)) == 0
+    assert "2020-01-01T00:00" in out.getvalue()
+    assert len(first.asked) == 1
