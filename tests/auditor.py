@@ -25,6 +25,8 @@ HOUR_MS = 3_600_000
 HOURS_PER_DAY = 24
 LEVELS = ["exact", "region", "country", "world", "declared"]
 LAST_ACCOUNTS = ["untracked", "unallocated", "idle"]
+Said = tuple[str, Window]
+"""A reader and a window of its."""
 
 
 @dataclass(frozen=True)
@@ -105,22 +107,35 @@ class Auditor:
 
     def usage(self, meter: str, hour: int) -> dict[tuple[str, str], Share]:
         """Return what each (account, method) must have; what is 0 throughout is left out."""
-        in_line = self._in_line(meter, hour)
-        bounds = sorted({b for _, window in in_line for b in (window.start_ms, window.end_ms)})
+        in_line = self._in_line({meter}, hour)
+        beside = self._in_line(self._beside(meter), hour)
+        bounds = sorted({b for _, window in [*in_line, *beside] for b in (window.start_ms, window.end_ms)})
         stretches = list(pairwise(bounds))
-        energy, time, estimate = self._supply(in_line, stretches)
-        asked = self._asked(meter, in_line, stretches)
+        energy, time, estimate = self._supply(in_line, beside, stretches)
+        asked = self._asked(meter, in_line, beside, stretches)
         out: dict[tuple[str, str], Share] = {}
         for method in time:
             out.update(_settle(method, energy[method], time[method], estimate[method], asked))
         return {key: share for key, share in out.items() if share != Share()}
 
-    def _in_line(self, meter: str, hour: int) -> list[tuple[str, Window]]:
+    def _beside(self, meter: str) -> set[str]:
+        """Return the other meters of the same component of the same device."""
+        its = self.meters.get(meter)
+        if its is None or its.component not in {"cpu", "gpu", "dram"}:
+            return set()
+        alike = {
+            key
+            for key, m in self.meters.items()
+            if (m.device, m.component, m.role) == (its.device, its.component, "counted")
+        }
+        return alike - {meter} if meter in alike else set()
+
+    def _in_line(self, meters: set[str], hour: int) -> list[Said]:
         """Return (reader, window) in the order in which they may claim time: readings by reader, unwatched ones, then gaps by reader."""
         mine = [
             (reader, window)
             for (of, reader, start), window in self.windows.items()
-            if of == meter and start // HOUR_MS == hour
+            if of in meters and start // HOUR_MS == hour
         ]
         return sorted(
             mine,
@@ -130,6 +145,7 @@ class Auditor:
                 self.readers[rw[0]].rank,
                 rw[0].encode(),
                 rw[1].start_ms,
+                rw[1].meter,
             ),
         )
 
@@ -140,42 +156,77 @@ class Auditor:
         return methods == {"unwatched"}
 
     @staticmethod
-    def _supply(in_line: list[tuple[str, Window]], stretches: list[tuple[int, int]]):
+    def _counts(in_line: list[Said], beside: list[Said], a: int, b: int) -> Said | None:
+        """Return who is first to say something of a stretch, models left out of what somebody else says better."""
+        said = [window for _, window in beside if window.start_ms <= a and b <= window.end_ms]
+        mine = [rw for rw in in_line if rw[1].start_ms <= a and b <= rw[1].end_ms]
+        return next((rw for rw in mine if not any(_yields(rw[1], other) for other in said)), None)
+
+    def _supply(self, in_line: list[Said], beside: list[Said], stretches: list[tuple[int, int]]):
         energy: defaultdict[str, int] = defaultdict(int)
         time: defaultdict[str, int] = defaultdict(int)
         estimate: defaultdict[str, int] = defaultdict(int)
         for a, b in stretches:
-            first = next((w for _, w in in_line if w.start_ms <= a and b <= w.end_ms), None)
-            if first is None:
+            counts = self._counts(in_line, beside, a, b)
+            if counts is None:
                 continue
+            first = counts[1]
             method = first.method or "none"
             time[method] += b - a
             energy[method] += _between(first.energy_mj or 0, first, a, b)
             estimate[method] += _between(first.estimate_mj or 0, first, a, b)
         return energy, time, estimate
 
-    def _asked(self, meter: str, in_line: list[tuple[str, Window]], stretches: list[tuple[int, int]]):
+    def _asked(self, meter: str, in_line: list[Said], beside: list[Said], stretches: list[tuple[int, int]]):
         """Return (account, method) -> [energy, static, time] claimed, each millisecond of an account counted once."""
         asked: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-        accounts = {run for of, _, _, run in self.uses if of == meter}
-        for account in accounts:
+        lent: defaultdict[tuple[str, Said, Said], list[int]] = defaultdict(lambda: [0, 0])
+        for account in {run for of, _, _, run in self.uses if of in {meter, *(w.meter for _, w in beside)}}:
             for a, b in stretches:
-                for reader, window in in_line:
-                    use = self.uses.get((meter, reader, window.start_ms, account))
-                    if use and window.start_ms <= a and b <= window.end_ms:
-                        first = next(rw for rw in in_line if rw[1].start_ms <= a and b <= rw[1].end_ms)
-                        if (
-                            use.method == "unwatched"
-                            and self._is_unwatched(reader, window)
-                            and first != (reader, window)
-                        ):
-                            continue  # whoever was away claims only what nobody else saw
-                        mine = asked[account, window.method or "none"]
-                        mine[0] += _between(use.energy_mj, window, a, b)
-                        mine[1] += _between(use.static_mj, window, a, b)
-                        mine[2] += _between(use.time_ms, window, a, b)
-                        break
+                counts = self._counts(in_line, beside, a, b)
+                lenders = [rw for rw in beside if self._lends(rw, counts, a, b)]
+                own = self._own_use(account, in_line, beside, counts if not lenders else None, a, b)
+                if own is not None:
+                    use, window = own
+                    mine = asked[account, window.method or "none"]
+                    mine[0] += _between(use.energy_mj, window, a, b)
+                    mine[1] += _between(use.static_mj, window, a, b)
+                    mine[2] += _between(use.time_ms, window, a, b)
+                    continue
+                lender = next((rw for rw in lenders if self._use(rw, account)), None)
+                if lender is not None and counts is not None:
+                    passed = lent[account, counts, lender]
+                    passed[0] += _between(counts[1].energy_mj or 0, counts[1], a, b)
+                    passed[1] += _between(self._use(lender, account).time_ms, lender[1], a, b)
+        for (account, (_, window), lender), (energy, time) in lent.items():
+            use, whole = self._use(lender, account), lender[1].energy_mj
+            mine = asked[account, window.method]
+            mine[0] += math.floor(Fraction(energy * use.energy_mj, whole)) if whole else 0
+            mine[1] += math.floor(Fraction(energy * use.static_mj, whole)) if whole else 0
+            mine[2] += time
         return asked
+
+    def _use(self, said: Said, account: str) -> Use | None:
+        return self.uses.get((said[1].meter, said[0], said[1].start_ms, account))
+
+    def _lends(self, said: Said, counts: Said | None, a: int, b: int) -> bool:
+        """Say whether of a stretch a model of another meter yields to what counts, by a reader that was there."""
+        window = said[1]
+        is_there = window.start_ms <= a and b <= window.end_ms and not self._is_unwatched(*said)
+        return is_there and counts is not None and _yields(window, counts[1])
+
+    def _own_use(self, account: str, in_line: list[Said], beside: list[Said], lone: Said | None, a: int, b: int):
+        """Return the first use of an account in a stretch, with its window; whoever was away claims only what nobody else saw."""
+        for reader, window in in_line:
+            use = self._use((reader, window), account)
+            if not (use and window.start_ms <= a and b <= window.end_ms):
+                continue
+            if any(_yields(window, other) and other.start_ms <= a and b <= other.end_ms for _, other in beside):
+                continue
+            if self._is_unwatched(reader, window) and lone != (reader, window):
+                continue
+            return use, window
+        return None
 
     # --- balances ---
 
@@ -342,6 +393,15 @@ def _first(holding: list[tuple[int, Factor]]) -> Factor | None:
     line = sorted(holding, key=lambda lf: (lf[1].valid_from_ms, lf[0], lf[1].version), reverse=True)
     line.sort(key=lambda lf: (lf[1].provider != "desk", LEVELS.index(lf[1].fallback), lf[1].provider))
     return line[0][1]
+
+
+def _yields(window: Window, other: Window) -> bool:
+    """Say whether a window is a model of what a window of another meter measures, or models for a meter that comes first."""
+    if window.method != "model":
+        return False
+    return other.method in {"counter", "sensor"} or (
+        other.method == "model" and other.meter.encode() < window.meter.encode()
+    )
 
 
 def _place_in_line(account: str) -> tuple[int, bytes]:

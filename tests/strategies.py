@@ -31,6 +31,11 @@ METERS = (
     Meter(device="boot-1", domain="wall", component="facility", boundary="facility", max_power_mw=MAX_POWER_MW),
     Meter(device="boot-1", domain="psu", component="node_rest", boundary="it", role="check", max_power_mw=MAX_POWER_MW),
 )
+ONE_PROCESSOR = tuple(
+    Meter(device="boot-1", domain=domain, component="cpu", max_power_mw=MAX_POWER_MW)
+    for domain in ("package-0", "package-1", "model-1", "model-2")
+)
+"""Meters of one component of one device: what one reader models another one measures."""
 FACTOR_VALUES = {
     "grid_location": st.integers(0, 2_000_000_000),
     "grid_market": st.integers(0, 2_000_000_000),
@@ -96,6 +101,8 @@ def windows_of(draw: st.DrawFn, meter: Meter, hour: int, most: int) -> list[Wind
     windows = []
     for start, end in pairwise(cuts):
         kind = draw(st.sampled_from(["counter", "counter", "counter", "model", "gap", "hole"]))
+        if meter in ONE_PROCESSOR and kind in {"counter", "model"}:
+            kind = "model" if meter.domain.startswith("model") else "counter"
         key = {"meter": meter.key, "start_ms": hour * HOUR_MS + start, "end_ms": hour * HOUR_MS + end}
         greatest = meter.max_power_mw * (end - start) // 1_000
         if kind == "gap":
@@ -134,15 +141,17 @@ def uses_of(draw: st.DrawFn, window: Window) -> list[Use]:
 
 
 @st.composite
-def readers_of_meters(draw: st.DrawFn, hours: int, most_windows: int = 4) -> list[bytes]:
-    """Draw what one to three readers deliver about up to four meters in a few hours."""
+def readers_of_meters(
+    draw: st.DrawFn, hours: int, most_windows: int = 4, meters: tuple[Meter, ...] = METERS
+) -> list[bytes]:
+    """Draw what one to three readers deliver about up to three of the meters in a few hours."""
     batches = []
     for number in range(draw(st.integers(1, 3))):
         rank = draw(st.integers(0, 2))
         machine = draw(st.sampled_from(MACHINES))
         reader = Reader(reader=f"{draw(st.sampled_from('abAB'))}-{number}", machine=machine, boot="boot-1", rank=rank)
         for sequence, meter in enumerate(
-            draw(st.lists(st.sampled_from(METERS), min_size=1, max_size=3, unique=True)), start=1
+            draw(st.lists(st.sampled_from(meters), min_size=1, max_size=3, unique=True)), start=1
         ):
             facts: list[object] = [meter]
             for hour in draw(st.sets(st.integers(0, hours - 1), min_size=1, max_size=2)):
@@ -221,9 +230,9 @@ def desks(draw: st.DrawFn, hours: int, most_factors: int = 6) -> list[bytes]:
 
 
 @st.composite
-def books(draw: st.DrawFn, hours: int = 2) -> Deliveries:
+def books(draw: st.DrawFn, hours: int = 2, meters: tuple[Meter, ...] = METERS) -> Deliveries:
     """Draw a book: what readers delivered, and what people entered before."""
-    return Deliveries(readers=tuple(draw(readers_of_meters(hours))), desk=tuple(draw(desks(hours))))
+    return Deliveries(readers=tuple(draw(readers_of_meters(hours, meters=meters))), desk=tuple(draw(desks(hours))))
 
 
 @st.composite

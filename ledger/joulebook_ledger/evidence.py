@@ -13,6 +13,7 @@ from joulebook_ledger.core.units import MILLIJOULES_PER_JOULE, MILLISECONDS_PER_
 from joulebook_ledger.core.vocabulary import IDLE
 from joulebook_ledger.lens import HOURS_PER_DAY
 from joulebook_ledger.store import reads_windows
+from joulebook_ledger.store.beside import Kin
 from joulebook_ledger.store.reads_windows import Evidence
 from joulebook_ledger.units_of import Unit, node, time_words
 
@@ -37,6 +38,11 @@ def hours_of_day(rows: Rows, lens: Lens, cell: Cell, column: int, unit: Unit) ->
     meter, machine = lens.meter(cell.source), lens.machine(cell)
     windows = _by_hour(reads_windows.windows(rows, cell.source, first, last))
     uses = _by_hour(reads_windows.uses(rows, cell.source, cell.account, first, last))
+    lent = _by_hour(
+        item
+        for other in Kin(rows).lenders(cell.source, cell.first_day)
+        for item in reads_windows.uses(rows, other, cell.account, first, last)
+    )
     found = []
     for hour, usage in reads_windows.usage(rows, cell.source, first, last).items():
         priced = price_hour(usage, lens.book.rates(machine, meter.component, meter.boundary, hour))
@@ -47,6 +53,7 @@ def hours_of_day(rows: Rows, lens: Lens, cell: Cell, column: int, unit: Unit) ->
         children = [
             *_said(windows[hour], is_time=meter.component == TIME),
             *_claimed(uses[hour], cell.account, is_time=meter.component == TIME),
+            *_lent(lent[hour]),
             _laid([usage[index] for index in own], usage, is_time=meter.component == TIME),
         ]
         found.append((amount, node(_hour_text(hour), unit.text(amount), children=children)))
@@ -77,6 +84,17 @@ def _claimed(uses: Sequence[Evidence], account: str, *, is_time: bool) -> list[W
         return [node("what no use claims")]
     return [
         node(f"{item.number} uses by {item.method}", _quantity(item, is_time=is_time), source=f"reader {item.reader}")
+        for item in uses
+    ]
+
+
+def _lent(uses: Sequence[Evidence]) -> list[WhyNode]:
+    return [
+        node(
+            f"{item.number} uses by {item.method}, of a model of the same: where it yields, it claims its shares here",
+            _quantity(item, is_time=False),
+            source=f"reader {item.reader}",
+        )
         for item in uses
     ]
 

@@ -13,6 +13,7 @@ from joulebook_ledger.core.pricing import NOTHING
 from joulebook_ledger.core.timeline import lay_hour
 from joulebook_ledger.lens import HOURS_PER_DAY
 from joulebook_ledger.store import reads_amounts, reads_due, reads_windows
+from joulebook_ledger.store.beside import Kin
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 def pending_cells(rows: Rows, lens: Lens, account: str) -> list[Cell]:
     """Return what booking would now add to an account, by source and day; nothing where nothing is due that touches it."""
     cells: list[Cell] = []
+    kin = Kin(rows)
     for (source, day), is_new in reads_due.due_days(rows, account).items():
-        machine, hours = _usage(rows, lens, source, day, is_new=is_new)
+        machine, hours = _usage(rows, lens, source, day, kin if is_new else None)
         meter = lens.meter(source)
         if meter.role == "check":
             continue
@@ -45,11 +47,13 @@ def pending_cells(rows: Rows, lens: Lens, account: str) -> list[Cell]:
 
 
 def _usage(
-    rows: Rows, lens: Lens, source: str, day: int, *, is_new: bool
+    rows: Rows, lens: Lens, source: str, day: int, kin: Kin | None
 ) -> tuple[str, Mapping[int, Sequence[UsageRow]]]:
-    if is_new:
+    """Return the machine and the hours of a day; from its readings where these are new and its `kin` is needed."""
+    if kin is not None:
         machine, hours = reads_due.readers_of_day(rows, source, day)
-        return machine, {hour: lay_hour(hour, readers).rows for hour, readers in hours.items()}
+        beside = reads_due.beside_on_day(rows, kin, source, day)
+        return machine, {hour: lay_hour(hour, said, beside.get(hour, ())).rows for hour, said in hours.items()}
     first = day * HOURS_PER_DAY
     machine = lens.machine(Cell("", source, "", day, day, ()))
     return machine, reads_windows.usage(rows, source, first, first + HOURS_PER_DAY - 1)

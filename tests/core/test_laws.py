@@ -1,10 +1,12 @@
 """The laws of DESIGN §2 that core alone can keep, on random books, against an auditor that works them out in another way."""
 
+from collections import defaultdict
+
 from auditor import Auditor, Share
 from helpers.pure_book import PureBook
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import BOOKS, HOUR_MS, books, corrections_of, desks, lives
+from strategies import BOOKS, HOUR_MS, ONE_PROCESSOR, books, corrections_of, desks, lives
 
 from joulebook_ledger.core.booking import add, delta, plus
 from joulebook_ledger.core.pricing import NOTHING
@@ -21,6 +23,42 @@ def test_usage_is_what_the_auditor_works_out(deliveries):
     for (meter, hour), usage in PureBook(batches).usage().items():
         found = {(row.account, row.method): Share(*row[2:]) for row in usage.rows}
         assert found == auditor.usage(meter, hour)
+
+
+@BOOKS
+@given(books(meters=ONE_PROCESSOR))
+def test_what_one_models_and_another_measures_is_what_the_auditor_works_out(deliveries):
+    """Two packages and a model of both, by readers that cannot see each other."""
+    batches = deliveries.batches()
+    auditor = Auditor(batches)
+    for (meter, hour), usage in PureBook(batches).usage().items():
+        found = {(row.account, row.method): Share(*row[2:]) for row in usage.rows}
+        assert found == auditor.usage(meter, hour)
+
+
+@BOOKS
+@given(books(meters=ONE_PROCESSOR))
+def test_an_instant_is_modelled_once_and_only_where_nobody_measures_it(deliveries):
+    """Of the processor's time each millisecond that anybody measured is measured, and each other one is modelled once at most."""
+    book = PureBook(deliveries.batches())
+    modelled, measured = defaultdict(set), defaultdict(set)
+    for (_, _, start), window in book.windows.items():
+        if not window.is_gap:
+            of = modelled if window.method == "model" else measured
+            of[start // HOUR_MS].add((start, window.end_ms))
+    for hour in modelled:
+        only = _length([*modelled[hour], *measured[hour]]) - _length(measured[hour])
+        rows = [row for (_, of), usage in book.usage().items() if of == hour for row in usage.rows]
+        assert sum(row.time_ms for row in rows if row.method == "model") == only
+
+
+def _length(stretches):
+    """Return how much time they cover together."""
+    covered = reached = 0
+    for start, end in sorted(stretches):
+        covered += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
 
 
 @BOOKS

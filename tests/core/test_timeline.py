@@ -8,7 +8,7 @@ from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.timeline import ReaderWindows, UsageRow, WindowUses, lay_hour
 
 
-def window(start_ms, end_ms, energy_mj=None, *uses, method="counter", estimate_mj=None):
+def window(start_ms, end_ms, energy_mj=None, *uses, method="counter", estimate_mj=None, meter="m"):
     """A reading, or a gap where no energy is given, and its uses as (run, energy, static, time)."""
     what = (
         {"reason": "read_failed", "estimate_mj": estimate_mj}
@@ -16,9 +16,9 @@ def window(start_ms, end_ms, energy_mj=None, *uses, method="counter", estimate_m
         else {"energy_mj": energy_mj, "method": method}
     )
     return WindowUses(
-        window=Window(meter="m", start_ms=start_ms, end_ms=end_ms, **what),
+        window=Window(meter=meter, start_ms=start_ms, end_ms=end_ms, **what),
         uses=tuple(
-            Use(meter="m", start_ms=start_ms, run=run, energy_mj=e, static_mj=s, time_ms=t, method="cpu_time")
+            Use(meter=meter, start_ms=start_ms, run=run, energy_mj=e, static_mj=s, time_ms=t, method="cpu_time")
             for run, e, s, t in uses
         ),
     )
@@ -80,6 +80,65 @@ def test_of_two_readers_that_were_away_the_first_in_order_claims():
     """And the other only what is left."""
     usage = lay_hour(0, [reader("b", away(0, 60_000, 60)), reader("a", away(30_000, 90_000, 120))])
     assert usage.rows == (UsageRow("untracked", "counter", 150, 0, 90_000, 0),)
+
+
+def model(start_ms, end_ms, energy_mj, *uses, meter="model"):
+    """What a reader models of the whole component."""
+    return window(start_ms, end_ms, energy_mj, *uses, method="model", meter=meter)
+
+
+def test_what_is_measured_counts_and_a_model_only_where_nobody_measures():
+    """The host measures 60 J of the second minute, a container models 200 J of two: 100 J of the first are left to the model."""
+    host = reader("host", window(60_000, 120_000, 60_000))
+    container = reader("container", model(0, 120_000, 200_000, ("run", 200_000, 0, 120_000)))
+    assert lay_hour(0, [container], beside=[host]).rows == (UsageRow("run", "model", 100_000, 0, 60_000, 0),)
+
+
+def test_a_model_that_yields_lends_its_shares():
+    """The run did a quarter of what the container modelled of both packages: a quarter of what each measured is its own."""
+    container = reader("container", model(0, 60_000, 200_000, ("run", 50_000, 10_000, 30_000)))
+    for measured_mj in (60_000, 20_000):
+        usage = lay_hour(0, [reader("host", window(0, 60_000, measured_mj))], beside=[container])
+        assert usage.rows == (
+            UsageRow("run", "counter", measured_mj // 4, measured_mj // 20, 30_000, 0),
+            UsageRow("idle", "counter", measured_mj * 3 // 4, 0, 30_000, 0),
+        )
+
+
+def test_who_measured_a_run_knows_better_than_who_modelled_it():
+    """The use of the reader that measured counts, the lent one only where the first says nothing of the run."""
+    container = reader("container", model(0, 60_000, 200_000, ("run", 200_000, 0, 60_000), ("other", 100_000, 0, 0)))
+    laid = lay_hour(0, [reader("host", window(0, 60_000, 60_000, ("run", 20_000, 0, 60_000)))], beside=[container])
+    assert {(row.account, row.energy_mj) for row in laid.rows} == {("run", 20_000), ("other", 30_000), ("idle", 10_000)}
+
+
+def test_of_two_models_the_first_counts_and_the_other_lends():
+    """Two containers with other tables of TDP: one component, modelled once."""
+    first = reader("z", model(0, 60_000, 100_000, ("a", 50_000, 0, 0), meter="model-1"), rank=2)
+    second = reader("y", model(0, 60_000, 80_000, ("b", 20_000, 0, 0), meter="model-2"))
+    assert lay_hour(0, [second], beside=[first]).rows == ()
+    laid = lay_hour(0, [first], beside=[second])
+    assert {(row.account, row.energy_mj) for row in laid.rows} == {("a", 50_000), ("b", 25_000), ("idle", 25_000)}
+
+
+def test_where_a_model_watched_an_absent_reader_claims_nothing():
+    """The agent was away two minutes; of the first a container modelled who did what, and only the second is nobody's."""
+    container = reader("container", model(0, 60_000, 200_000, ("run", 150_000, 0, 60_000)))
+    usage = lay_hour(0, [reader("agent", away(0, 120_000, 120_000), rank=0)], beside=[container])
+    assert not usage.overclaimed
+    assert {(row.account, row.energy_mj) for row in usage.rows} == {
+        ("run", 45_000),
+        ("untracked", 60_000),
+        ("idle", 15_000),
+    }
+
+
+def test_what_is_declared_yields_to_nobody_and_nobody_yields_to_it():
+    """A scheduler's word on a job is of that job alone."""
+    declared = reader("import", window(0, 60_000, 10_000, method="declared", meter="job"))
+    counter, modelled = reader("a", window(0, 60_000, 10_000)), reader("b", model(0, 60_000, 10_000))
+    for one, other in ((declared, counter), (declared, modelled), (modelled, declared), (counter, declared)):
+        assert sum(row.energy_mj for row in lay_hour(0, [one], beside=[other]).rows) == 10_000
 
 
 def test_a_use_seen_by_two_readers_counts_once_and_runs_seen_by_one_each_both_count():

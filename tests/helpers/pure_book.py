@@ -15,6 +15,7 @@ from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.timeline import HourUsage, ReaderWindows, WindowUses, lay_hour
 from joulebook_ledger.core.versions import ALL_OPEN, History, Known, Restated
+from joulebook_ledger.core.vocabulary import ONE_PER_DEVICE
 from joulebook_ledger.core.wire import Batch
 
 HOURS_PER_DAY = 24
@@ -95,7 +96,23 @@ class PureBook:
 
     def usage(self) -> dict[tuple[str, int], HourUsage]:
         """Return the usage of every (meter, hour)."""
-        return {(meter, hour): lay_hour(hour, readers) for (meter, hour), readers in self.hours().items()}
+        hours = self.hours()
+        return {
+            (meter, hour): lay_hour(hour, readers, self._beside(meter, hour, hours))
+            for (meter, hour), readers in hours.items()
+        }
+
+    def _beside(self, meter: str, hour: int, hours: dict[tuple[str, int], list[ReaderWindows]]) -> list[ReaderWindows]:
+        """Return what was said of the other meters of the same component of the same device."""
+        what = self.meters.get(meter)
+        if what is None or what.component not in ONE_PER_DEVICE or what.role != "counted":
+            return []
+        others = [
+            key
+            for key, other in self.meters.items()
+            if key != meter and (other.device, other.component, other.role) == (what.device, what.component, what.role)
+        ]
+        return [reader for other in others for reader in hours.get((other, hour), ())]
 
     def rates(self, meter: str, hour: int) -> Rates:
         """Return what prices a meter in an hour."""

@@ -87,3 +87,24 @@ def test_a_container_and_its_host_are_one_device_and_count_once(keeper: Bookkeep
     (machine,) = keeper.ledger.hosts()["machines"]
     assert "warning" not in machine
     assert keeper.ledger.verify()["ok"]
+
+
+def test_what_a_container_models_and_its_host_measures_counts_once(keeper: Bookkeeper) -> None:
+    """A container without the right to RAPL: the host's 1 kWh counts, and half of it is the run's, as half of the modelled 2 kWh was."""
+    run = "a" * 32
+    modelled = Story("m1", reader="of the container", boot="boot-a", rank=1).meter("cpu-model")
+    modelled.reading("cpu-model", NOVEMBER, NOVEMBER + HOUR, 2 * KWH, {run: KWH}, method="model")
+    host = Story("m1", reader="of the host", boot="boot-a", rank=0).meter("package-0").meter("package-1")
+    host.reading("package-0", NOVEMBER, NOVEMBER + HOUR, KWH * 3 // 4)
+    host.reading("package-1", NOVEMBER, NOVEMBER + HOUR, KWH // 4)
+    keeper.now_ms = NOVEMBER + 2 * HOUR
+    keeper.tell(modelled.batch())
+    assert (total_kwh(keeper), keeper.ledger.run(run)["footprint"]["energy_kwh"]) == (2.0, 1.0)
+    keeper.deliver(host.batch())
+    due = keeper.ledger.run(run)["footprint"]
+    assert (due["energy_kwh"], due["measured_share"]) == (0.5, 1.0)
+    keeper.ledger.book()
+    assert keeper.ledger.run(run)["footprint"] == due
+    assert total_kwh(keeper) == 1.0
+    assert "where it yields, it claims its shares here" in str(keeper.ledger.why(f"run:{run}#energy_kwh"))
+    assert keeper.ledger.verify()["ok"]

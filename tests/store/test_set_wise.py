@@ -5,7 +5,7 @@ from auditor import Auditor
 from helpers.stored_book import StoredBook, shuffled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import books, corrections_of, lives
+from strategies import ONE_PROCESSOR, books, corrections_of, lives
 
 from joulebook_ledger.core.wire import decode_batch
 from joulebook_ledger.store.checks import run_checks
@@ -66,6 +66,26 @@ def test_facts_in_any_order_and_number_give_the_same_balances(stored: StoredBook
             stored.bring_up_to_date()
     stored.bring_up_to_date()
     assert stored.balances() == expected
+
+
+@STORED
+@given(books(meters=ONE_PROCESSOR), st.randoms(use_true_random=False), st.booleans())
+def test_what_is_modelled_here_and_measured_there_counts_once_whatever_comes_first(
+    stored: StoredBook, deliveries, random, by_rule
+):
+    """Booked now and then on the way: what has come since changes what is booked of other meters, and the book proves itself."""
+    stored.empty()
+    stored.deliver(*deliveries.desk)
+    for batch in shuffled(deliveries.readers, random):
+        stored.deliver(batch)
+        with stored.book.read() as rows:
+            assert [check for check in run_checks(rows) if not check.ok] == []
+        if random.random() < 0.5:
+            stored.bring_up_to_date(by_rule=by_rule)
+    stored.bring_up_to_date(by_rule=by_rule)
+    assert stored.booked() == Auditor(deliveries.batches()).balances()
+    with stored.book.read() as rows:
+        assert [check for check in run_checks(rows) if not check.ok] == []
 
 
 @STORED

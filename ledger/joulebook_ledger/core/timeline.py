@@ -6,6 +6,10 @@ as differences, so that the pieces of a whole window sum to it. Gaps are laid af
 Readings of time in which their reader was away (`unwatched`) are laid after those of readers who were there, whatever the rank, and
 claim just what they add: an agent that comes back takes nothing from the runs whose jobs read for themselves meanwhile.
 
+A model speaks of a whole component of a device, a meter that measures perhaps of a part of it, such as one package of a processor. Where
+one reader models what another one measures, what is measured counts and the model yields; of two models that of the first meter, by the
+bytes of its id, counts. What yields lends its shares: its uses claim in proportion of the energy that counts, as if they were of it.
+
 Claims are cut per (hour, method of the reading): where the uses of a method exceed its energy E, account i keeps
 floor(E·S_i/S) − floor(E·S_{i−1}/S) with S_i cumulative in account order, and the hour is overclaimed. Time alike. The rest is idle.
 """
@@ -22,7 +26,7 @@ from joulebook_ledger.core.attribution import UNWATCHED
 from joulebook_ledger.core.periods import hour_of
 from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.units import muldiv, split_cumulatively
-from joulebook_ledger.core.vocabulary import IDLE, account_order
+from joulebook_ledger.core.vocabulary import IDLE, MEASURED_METHODS, MODEL, account_order
 
 _Pieces = list[tuple[int, int]]
 """Stretches of time, milliseconds, that neither meet nor overlap."""
@@ -96,22 +100,19 @@ class HourUsage:
     overclaimed: bool
 
 
-def lay_hour(hour: int, readers: Iterable[ReaderWindows]) -> HourUsage:
+def lay_hour(hour: int, readers: Iterable[ReaderWindows], beside: Iterable[ReaderWindows] = ()) -> HourUsage:
     """Return the usage of one meter in one hour; the same for any order of the readers and of their windows.
 
     Args:
         hour: Hour since the epoch; every window lies in it.
         readers: What each reader sent for this meter and hour.
+        beside: What each reader sent in this hour of the other meters of the same component of the same device.
     """
-    ordered = sorted(readers, key=lambda r: (r.rank, r.reader.encode()))
-    windows = [window for reader in ordered for window in sorted(reader.windows, key=lambda w: w.window.start_ms)]
-    assert all(hour_of(w.window.start_ms) == hour == hour_of(w.window.end_ms - 1) for w in windows), hour
-    windows.sort(
-        key=lambda w: (w.window.is_gap, w.is_unwatched)
-    )  # stable: each of the three kinds in the readers' order
-    laid = list(_lay_windows(windows))
+    windows = _in_line(hour, readers)
+    others = _Others(windows[0].window.meter if windows else "", _in_line(hour, beside))
+    laid = list(_lay_windows(windows, others))
     supplies = _supplies(laid)
-    claims = _lay_uses(laid)
+    claims = _lay_uses(laid, others)
     rows: list[UsageRow] = []
     overclaimed = False
     for method in sorted(supplies.keys() | claims.keys()):
@@ -120,6 +121,19 @@ def lay_hour(hour: int, readers: Iterable[ReaderWindows]) -> HourUsage:
         overclaimed = overclaimed or cut
     rows.sort(key=lambda row: (account_order(row.account), row.method))
     return HourUsage(rows=tuple(rows), overclaimed=overclaimed)
+
+
+def _in_line(hour: int, readers: Iterable[ReaderWindows]) -> list[WindowUses]:
+    """Return windows in the order in which they are laid: readings, those of nobody who was there, gaps; each kind by reader."""
+    said = sorted(((sent, one) for sent in readers for one in sent.windows), key=_place_in_line)
+    assert all(hour_of(one.window.start_ms) == hour == hour_of(one.window.end_ms - 1) for _, one in said), hour
+    return [one for _, one in said]
+
+
+def _place_in_line(said: tuple[ReaderWindows, WindowUses]) -> tuple[bool, bool, int, bytes, int, bytes]:
+    reader, one = said
+    window = one.window
+    return window.is_gap, one.is_unwatched, reader.rank, reader.reader.encode(), window.start_ms, window.meter.encode()
 
 
 class _Supply:
@@ -148,9 +162,9 @@ class _Line:
     def __init__(self) -> None:
         self._covered: list[tuple[int, int]] = []
 
-    def cover(self, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
-        """Cover [start_ms, end_ms) and return the pieces of it that were free."""
-        free: list[tuple[int, int]] = []
+    def free(self, start_ms: int, end_ms: int) -> _Pieces:
+        """Return the pieces of [start_ms, end_ms) that are not covered."""
+        free: _Pieces = []
         reached = start_ms
         first = max(0, bisect_right(self._covered, (start_ms, end_ms)) - 1)
         for start, end in self._covered[first:]:
@@ -161,9 +175,55 @@ class _Line:
             reached = max(reached, end)
         if reached < end_ms:
             free.append((reached, end_ms))
-        for piece in free:
-            insort(self._covered, piece)
         return free
+
+    def cover(self, pieces: Iterable[tuple[int, int]]) -> _Pieces:
+        """Cover pieces and return what of them was free."""
+        found: _Pieces = []
+        for piece in pieces:
+            free = self.free(*piece)
+            for one in free:
+                insort(self._covered, one)
+            found += free
+        return found
+
+
+class _Others:
+    """What is said of the other meters of the same component of the same device."""
+
+    __slots__ = ("_after", "_before", "_models")
+
+    def __init__(self, meter: str, windows: Sequence[WindowUses]) -> None:
+        """Stand beside a meter: what a model of it yields to, and which models yield to what is said of it."""
+        models = [one for one in windows if one.window.method == MODEL]
+        first = [one for one in models if one.window.meter.encode() < meter.encode()]
+        self._before = _Line()
+        self._before.cover(_time(one) for one in windows if one.window.method in MEASURED_METHODS)
+        self._before.cover(_time(one) for one in first)
+        self._models = [one for one in models if not one.is_unwatched]
+        self._after = [one for one in self._models if one not in first]
+
+    def leave(self, window: Window) -> _Pieces:
+        """Return the time that others leave to a window."""
+        if window.method == MODEL:
+            return self._before.free(window.start_ms, window.end_ms)
+        return [(window.start_ms, window.end_ms)]
+
+    def lenders(self, window: Window) -> list[WindowUses]:
+        """Return the models that yield to a window, and whose readers were there."""
+        if window.method == MODEL:
+            return self._after
+        return self._models if window.method in MEASURED_METHODS else []
+
+
+def _time(one: WindowUses) -> tuple[int, int]:
+    return one.window.start_ms, one.window.end_ms
+
+
+def _within(pieces: _Pieces, window: Window) -> _Pieces:
+    return [
+        (max(a, window.start_ms), min(b, window.end_ms)) for a, b in pieces if a < window.end_ms and window.start_ms < b
+    ]
 
 
 def _part(whole: int, window: Window, pieces: Iterable[tuple[int, int]]) -> int:
@@ -172,16 +232,30 @@ def _part(whole: int, window: Window, pieces: Iterable[tuple[int, int]]) -> int:
     return sum(muldiv(whole, b - start, length) - muldiv(whole, a - start, length) for a, b in pieces)
 
 
-def _lay_windows(windows: Sequence[WindowUses]) -> Iterator[tuple[WindowUses, _Pieces]]:
-    """Yield each window with the pieces of time that it adds."""
+class _Laid(NamedTuple):
+    """A window, the time that it adds, and the time of which its uses may claim."""
+
+    one: WindowUses
+    added: _Pieces
+    claimable: _Pieces
+
+
+def _lay_windows(windows: Sequence[WindowUses], others: _Others) -> Iterator[_Laid]:
     line = _Line()
     for one in windows:
-        yield one, line.cover(one.window.start_ms, one.window.end_ms)
+        left = others.leave(one.window)
+        added = line.cover(left)
+        if one.is_unwatched:
+            watched = _Line()
+            watched.cover(_time(lender) for lender in others.lenders(one.window))
+            yield _Laid(one, added, [free for piece in added for free in watched.free(*piece)])
+        else:
+            yield _Laid(one, added, left)
 
 
-def _supplies(laid: Iterable[tuple[WindowUses, _Pieces]]) -> defaultdict[str, _Supply]:
+def _supplies(laid: Iterable[_Laid]) -> defaultdict[str, _Supply]:
     supplies: defaultdict[str, _Supply] = defaultdict(_Supply)
-    for one, pieces in laid:
+    for one, pieces, _ in laid:
         window = one.window
         supply = supplies[window.method or NO_METHOD]
         supply.time_ms += sum(b - a for a, b in pieces)
@@ -190,19 +264,34 @@ def _supplies(laid: Iterable[tuple[WindowUses, _Pieces]]) -> defaultdict[str, _S
     return supplies
 
 
-def _lay_uses(laid: Iterable[tuple[WindowUses, _Pieces]]) -> dict[str, dict[str, _Claim]]:
+def _lay_uses(laid: Sequence[_Laid], others: _Others) -> dict[str, dict[str, _Claim]]:
     lines: defaultdict[str, _Line] = defaultdict(_Line)
     claims: defaultdict[str, defaultdict[str, _Claim]] = defaultdict(lambda: defaultdict(_Claim))
-    for one, added in laid:
+    for one, _, claimable in laid:
         window = one.window
         for use in one.uses:
-            claimed = added if one.is_unwatched else [(window.start_ms, window.end_ms)]
-            pieces = [free for stretch in claimed for free in lines[use.run].cover(*stretch)]
+            pieces = lines[use.run].cover(claimable)
             claim = claims[window.method or NO_METHOD][use.run]
             claim.energy_mj += _part(use.energy_mj, window, pieces)
             claim.held_mj += _part(use.static_mj, window, pieces)
             claim.time_ms += _part(use.time_ms, window, pieces)
+    for one, added, _ in laid:
+        for lender in others.lenders(one.window):
+            lent = _within(added, lender.window)
+            for use in lender.uses:
+                _claim_lent(
+                    claims[one.window.method][use.run], one.window, lender.window, use, lines[use.run].cover(lent)
+                )
     return {method: dict(by_run) for method, by_run in claims.items()}
+
+
+def _claim_lent(claim: _Claim, window: Window, lender: Window, use: Use, pieces: _Pieces) -> None:
+    """Claim of a window's energy what a use has of the model's that yielded to it."""
+    energy_mj = _part(window.energy_mj or 0, window, pieces)
+    if lender.energy_mj:
+        claim.energy_mj += muldiv(energy_mj, use.energy_mj, lender.energy_mj)
+        claim.held_mj += muldiv(energy_mj, use.static_mj, lender.energy_mj)
+    claim.time_ms += _part(use.time_ms, lender, pieces)
 
 
 def _share(method: str, supply: _Supply, claims: dict[str, _Claim]) -> tuple[list[UsageRow], bool]:

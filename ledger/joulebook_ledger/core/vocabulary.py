@@ -14,7 +14,10 @@ COMPONENTS = ("gpu", "cpu", "dram", "node_rest", "facility", "time", "other")
 BOUNDARIES = ("device", "it", "facility")
 ROLES = ("counted", "check")
 METHODS = ("counter", "sensor", "model", "declared")
+MODEL = "model"
 MEASURED_METHODS = ("counter", "sensor")
+ONE_PER_DEVICE = ("gpu", "cpu", "dram")
+"""Components that a device has once, whatever meters speak of it; `other` is many things, and each of its meters another one."""
 READER_STATES = ("active", "retired")
 RANKS = {"agent": 0, "job": 1, "import": 2}
 EVENT_KINDS = ("started", "labelled", "joined", "ended")

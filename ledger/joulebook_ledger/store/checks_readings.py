@@ -12,9 +12,10 @@ from joulebook_ledger.core.timeline import ReaderWindows, UsageRow, lay_hour
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.core.vocabulary import account_order
 from joulebook_ledger.store import chain, marks
+from joulebook_ledger.store.beside import Kin
 from joulebook_ledger.store.findings import Check, found, many
 from joulebook_ledger.store.reads import factor_book
-from joulebook_ledger.store.reads_due import readers_of_day
+from joulebook_ledger.store.reads_due import beside_on_day, readers_of_day
 from joulebook_ledger.store.rows import Row, Rows
 
 Key = tuple[str, int]
@@ -53,16 +54,25 @@ def _differences(rows: Rows, due: set[Key]) -> Iterator[tuple[str, str]]:
         row[0]: row[1:] for row in rows.rows("SELECT meter, component, boundary FROM meter WHERE role = 'counted'")
     }
     factors = factor_book(rows, chain.head(rows).sequence)
+    kin = Kin(rows)
     for meter, day in sorted(_days(rows) - due, key=lambda key: (key[0].encode(), key[1])):
         if meter in meters:
             yield "", ""
-            for name, said in _Day(rows, meter, day, is_archived=day in archived).differences(factors, *meters[meter]):
+            for name, said in _Day(rows, kin, meter, day, is_archived=day in archived).differences(
+                factors, *meters[meter]
+            ):
                 yield name, f"{said} of {meter} on day {day}"
 
 
 def _due(rows: Rows) -> set[Key]:
     sql = "SELECT scope, object, first_day, last_day FROM due WHERE scope <> :chain"
-    return {key for mark in rows.rows(sql, chain=marks.CHAIN) for key in marks.expand(rows, *mark)}
+    kin = Kin(rows)
+    due: set[Key] = set()
+    for scope, *mark in rows.rows(sql, chain=marks.CHAIN):
+        for meter, day in marks.expand(rows, scope, *mark):
+            due.add((meter, day))
+            due.update((other, day) for other in kin.beside(meter, day) if scope == marks.SOURCE)
+    return due
 
 
 def _days(rows: Rows) -> set[Key]:
@@ -77,7 +87,7 @@ def _days(rows: Rows) -> set[Key]:
 class _Day:
     """One meter and day: what is stored, and what it should be."""
 
-    def __init__(self, rows: Rows, meter: str, day: int, *, is_archived: bool) -> None:
+    def __init__(self, rows: Rows, kin: Kin, meter: str, day: int, *, is_archived: bool) -> None:
         at: dict[str, int | str] = {"meter": meter, "day": day}
         self.usage = _usage(rows, meter, day)
         self.booked = rows.rows(
@@ -87,15 +97,17 @@ class _Day:
         self.placed = placed[0][0] if placed else ""
         self.is_archived = is_archived
         self.readers: Mapping[int, Sequence[ReaderWindows]] = {}
+        self.beside: Mapping[int, Sequence[ReaderWindows]] = {}
         self.machine = self.placed
         self.laid: dict[int, list[UsageRow]] = {hour: [row[0] for row in hours] for hour, hours in self.usage.items()}
         if is_archived:
             return
         self.machine, self.readers = readers_of_day(rows, meter, day)
+        self.beside = beside_on_day(rows, kin, meter, day)
         self.laid = {}
         self.flags: dict[int, int] = {}
         for hour, of_hour in self.readers.items():
-            laid = lay_hour(hour, of_hour)
+            laid = lay_hour(hour, of_hour, self.beside.get(hour, ()))
             if laid.rows:
                 self.laid[hour], self.flags[hour] = list(laid.rows), int(laid.overclaimed)
 
@@ -123,7 +135,7 @@ class _Day:
     def _of_readings(self) -> str:
         """Say where the accounts of an hour that one reader saw do not sum to its readings."""
         for hour, readers in self.readers.items():
-            if len(readers) > 1:
+            if len(readers) > 1 or hour in self.beside:
                 continue
             windows = [laid.window for laid in readers[0].windows]
             laid = (sum(w.energy_mj or 0 for w in windows), sum(w.end_ms - w.start_ms for w in windows))

@@ -15,7 +15,7 @@ from joulebook_ledger.core.digest import EntryFields, entry_digest
 from joulebook_ledger.core.periods import month_of_day, next_month
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
-from joulebook_ledger.store import bulk, chain, marks, prices, rates, usage, work
+from joulebook_ledger.store import beside, bulk, chain, marks, prices, rates, usage, work
 from joulebook_ledger.store.engine import alone
 from joulebook_ledger.store.neighbours import COUNTED, closed_through
 from joulebook_ledger.store.reads import factor_book
@@ -123,6 +123,7 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
         for key in kept:
             known = causes.get(key, (0, 0))
             causes[key] = (max(known[0], rank), max(known[1], rebuild))
+    _add_those_beside(connection, causes)
     closed = closed_through(rows)
     months = {day: month_of_day(day) for _, day in causes}
     work.fill(
@@ -141,6 +142,15 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
         ],
     )
     return seen
+
+
+def _add_those_beside(connection: Connection, causes: dict[tuple[str, int], tuple[int, int]]) -> None:
+    """Let the days be made again that are laid together with one whose readings changed, for the same cause."""
+    touched = {key: rank for key, (rank, rebuild) in causes.items() if rebuild}
+    for key, together in beside.fill(connection, touched).items():
+        for other in together:
+            rank, _ = causes.get(other, (0, 0))
+            causes[other] = max(rank, touched[key]), 1
 
 
 def _post(connection: Connection, link: int, *, by_rule: bool) -> list[str]:

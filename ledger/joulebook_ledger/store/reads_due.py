@@ -9,6 +9,7 @@ from joulebook_ledger.core.factors import MACHINE, SITE, ZONE
 from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.timeline import ReaderWindows, WindowUses
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
+from joulebook_ledger.store.beside import Kin
 from joulebook_ledger.store.marks import CHAIN, EVERYTHING, SOURCE
 from joulebook_ledger.store.reads import voided
 from joulebook_ledger.store.rows import Rows, one
@@ -27,10 +28,14 @@ _TOUCHED = {
 def due_days(rows: Rows, account: str) -> dict[Key, bool]:
     """Return the (source, day) that wait to be booked and that an account has to do with; True where readings are new."""
     found: dict[Key, bool] = {}
+    kin = Kin(rows)
     sql = "SELECT DISTINCT scope, object, first_day, last_day FROM due WHERE scope <> :chain"
     for scope, name, first, last in rows.rows(sql, chain=CHAIN):
         if scope == SOURCE:
-            found.update({(name, day): True for day in range(first, last + 1) if _touches(rows, name, day, account)})
+            for day in range(first, last + 1):
+                together = [name, *kin.beside(name, day)]
+                if any(_touches(rows, source, day, account) for source in together):
+                    found.update(dict.fromkeys([(source, day) for source in together], True))
             continue
         touched = rows.rows(
             "SELECT DISTINCT b.source, b.day FROM booked b JOIN placed p ON p.source = b.source AND p.day = b.day "
@@ -87,6 +92,15 @@ def readers_of_day(rows: Rows, meter: str, day: int) -> tuple[str, dict[int, lis
             laid = WindowUses(window=window, uses=tuple(uses[reader, start_ms]))
             found[rank, reader, machine][start_ms // MILLISECONDS_PER_HOUR].append(laid)
     return _in_hours(found)
+
+
+def beside_on_day(rows: Rows, kin: Kin, meter: str, day: int) -> dict[int, list[ReaderWindows]]:
+    """Return what readers said on a day of the meters with which a meter's day is laid, by hour."""
+    hours: defaultdict[int, list[ReaderWindows]] = defaultdict(list)
+    for other in kin.beside(meter, day):
+        for hour, readers in readers_of_day(rows, other, day)[1].items():
+            hours[hour] += readers
+    return hours
 
 
 def _in_hours(

@@ -1,14 +1,13 @@
 """Hourly usage from windows and uses, set-wise: the second form of `core.timeline` (CORE §3).
 
-An hour of one reader whose claims stay within its readings is a sum. Hours of several readers, and overclaimed ones, go through
-`lay_hour` itself, whose integers cannot overflow.
+An hour of one reader whose claims stay within its readings is a sum. Hours of several readers, those of meters that stand beside a model
+of what they measure, and overclaimed ones, go through `lay_hour` itself, whose integers cannot overflow.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.core.records import Use, Window
@@ -20,6 +19,9 @@ from joulebook_ledger.store.rows import Row, SqlRows, one
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_HOURS_PER_DAY = 24
+_Hours = dict[tuple[str, int], list[ReaderWindows]]
+"""(meter, hour) -> what each reader sent."""
 COLUMNS = ("meter", "hour", "account", "method", "energy_mj", "held_mj", "time_ms", "unmetered_mj", "overclaimed")
 GREATEST_ESTIMATE_MJ = 2**63 // MILLISECONDS_PER_HOUR // 2
 """Of one hour and meter; above it, splitting the estimate by milliseconds would leave 64 bits."""
@@ -160,14 +162,15 @@ _CLAIMED = """
 
 
 def _choose_by_rule(connection: Connection, *, everything: bool) -> None:
-    """Note the hours that are no plain sums: several readers, overclaimed, or an estimate too great to split in 64 bits."""
+    """Note the hours that are no plain sums: several readers, a model beside, overclaimed, or an estimate too great to split in 64 bits."""
     several = "SELECT meter, hour FROM work_supply GROUP BY meter, hour HAVING MIN(reader) <> MAX(reader)"
+    beside = "SELECT s.meter, s.hour FROM work_supply AS s JOIN work_beside AS b ON b.meter = s.meter AND b.day = s.hour / 24"
     beyond = f"""
         SELECT s.meter, s.hour FROM work_supply AS s
         LEFT JOIN ({_CLAIMED}) AS c ON c.meter = s.meter AND c.hour = s.hour AND c.method = s.method
         WHERE c.energy_mj > s.energy_mj OR c.time_ms > s.time_ms OR s.estimate_mj > {GREATEST_ESTIMATE_MJ}
     """
-    chosen = "SELECT meter, hour FROM work_supply" if everything else f"{several} UNION {beyond}"
+    chosen = "SELECT meter, hour FROM work_supply" if everything else f"{several} UNION {beside} UNION {beyond}"
     work.run(connection, f"INSERT INTO work_rule_hour SELECT DISTINCT meter, hour FROM ({chosen}) AS chosen")
     work.weigh(connection, "work_rule_hour")
 
@@ -218,18 +221,39 @@ def _add_sums(connection: Connection) -> None:
 
 
 def _lay_by_rule(connection: Connection) -> None:
+    hours = _hours_by_rule(connection)
+    beside = _Beside(connection, hours)
     laid = [
         (meter, hour, *row, int(usage.overclaimed))
-        for (meter, hour), readers in _hours_by_rule(connection)
-        for usage in [lay_hour(hour, readers)]
+        for (meter, hour), readers in hours.items()
+        for usage in [lay_hour(hour, readers, beside.readers(meter, hour))]
         for row in usage.rows
     ]
     numbers = frozenset({"hour", "energy_mj", "held_mj", "time_ms", "unmetered_mj", "overclaimed"})
     bulk.insert(connection, "usage", COLUMNS, numbers, laid)
 
 
-def _hours_by_rule(connection: Connection) -> Iterator[tuple[tuple[str, int], list[ReaderWindows]]]:
-    """Yield (meter, hour) and what each reader sent, of the hours that go by the rule."""
+class _Beside:
+    """What was said in an hour of the meters that stand beside another one."""
+
+    def __init__(self, connection: Connection, hours: _Hours) -> None:
+        self._kin = {
+            (meter, day): kin for meter, day, kin in SqlRows(connection).rows("SELECT meter, day, kin FROM work_beside")
+        }
+        self._hours: defaultdict[tuple[int, int], dict[str, list[ReaderWindows]]] = defaultdict(dict)
+        for (meter, hour), readers in hours.items():
+            if (meter, hour // _HOURS_PER_DAY) in self._kin:
+                self._hours[self._kin[meter, hour // _HOURS_PER_DAY], hour][meter] = readers
+
+    def readers(self, meter: str, hour: int) -> list[ReaderWindows]:
+        kin = self._kin.get((meter, hour // _HOURS_PER_DAY))
+        if kin is None:
+            return []
+        return [sent for other, readers in self._hours[kin, hour].items() if other != meter for sent in readers]
+
+
+def _hours_by_rule(connection: Connection) -> _Hours:
+    """Return what each reader sent by (meter, hour), of the hours that go by the rule."""
     uses = _uses_by_window(connection)
     sql = f"""
         SELECT h.meter, h.hour, r.rank, w.reader, w.start_ms, w.end_ms, w.energy_mj, w.method, w.reason, w.estimate_mj
@@ -243,8 +267,10 @@ def _hours_by_rule(connection: Connection) -> Iterator[tuple[tuple[str, int], li
         )  # fmt: skip
         laid = WindowUses(window=window, uses=tuple(uses.get((meter, reader, start), ())))
         by_hour.setdefault((meter, hour), {}).setdefault((rank, reader), []).append(laid)
-    for key, readers in by_hour.items():
-        yield key, [ReaderWindows(rank=rank, reader=reader, windows=tuple(w)) for (rank, reader), w in readers.items()]
+    return {
+        key: [ReaderWindows(rank=rank, reader=reader, windows=tuple(w)) for (rank, reader), w in readers.items()]
+        for key, readers in by_hour.items()
+    }
 
 
 def _uses_by_window(connection: Connection) -> dict[Row, list[Use]]:

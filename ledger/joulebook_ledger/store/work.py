@@ -20,6 +20,7 @@ _RATES = " ".join(f"{rate}# {rate}_ms# {rate}_on#" for rate in RATES)
 _WRITTEN = {
     "work_mark": "number# |",
     "work_day": "source day# | cause rebuild# month# period#",
+    "work_beside": "meter day# | kin#",
     "work_void_window": "meter start_ms# reader |",
     "work_void_use": "meter start_ms# reader run |",
     "work_supply": "meter hour# method reader | energy_mj# time_ms# estimate_mj#",
