@@ -11,6 +11,8 @@ The first line says what the file shows. Then one fact or act per line; words ar
     close YYYY-MM                       seals the month; everything must be booked by then
     restate YYYY-MM YYYY-MM [kind KIND] [object OBJECT] [provider PROVIDER]
     undo                                voids the last restatement
+    instrument NAME KIND MARKET YYYY[-MM] ENERGY VALUE     retired for us, its attributes with it; ENERGY 0 of a rate is all that is left
+    allocate MARKET YYYY [final]        what is booked by then is covered; the rest is at the residual mix; all machines are in the market
     book COLUMN...                      what is posted: rows `DAY METER ACCOUNT METHOD VALUE...`, all of them, and no others
     month YYYY-MM COLUMN...             what then stands, as known today: rows `ACCOUNT VALUE...`
     closed YYYY-MM COLUMN...            what was booked of the month until it was closed: rows `ACCOUNT VALUE...`
@@ -30,15 +32,26 @@ from itertools import groupby
 
 from helpers.pure_book import PureBook
 
+from joulebook_ledger.core.allocation import Rest, assign
 from joulebook_ledger.core.booking import Target, delta, plus
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor, Placement, Site
 from joulebook_ledger.core.facts import Correction, Restatement
-from joulebook_ledger.core.periods import day_text, month_of_day, month_text, next_month, parse_month, parse_time
+from joulebook_ledger.core.instruments import Instrument
+from joulebook_ledger.core.periods import (
+    day_text,
+    month_interval,
+    month_of_day,
+    month_text,
+    next_month,
+    parse_month,
+    parse_time,
+)
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.units import scale_decimal
 from joulebook_ledger.core.vocabulary import account_order
 from joulebook_ledger.core.wire import Batch, Item
+from joulebook_ledger.market.sheet import vintage_of
 
 MINUTE_MS = 60_000
 DESK = Reader(reader="desk", rank=2)
@@ -49,6 +62,7 @@ class Month:
     """A book being told."""
 
     meters: dict[str, Meter] = field(default_factory=dict)
+    instruments: dict[str, Instrument] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     links: list[int] = field(default_factory=list)
@@ -232,6 +246,41 @@ def _by_account(rows: list[tuple[str, tuple[int, ...]]], columns: list[str]) -> 
     return [" ".join((account, *_figures(totals[account], columns))) for account in sorted(totals, key=account_order)]
 
 
+def _instrument(month: Month, words: list[str]) -> None:
+    name, kind, market, vintage, energy, value = words
+    start_ms, end_ms = vintage_of(vintage)
+    told = Instrument(
+        issuer="registry", instrument=name, version=str(len(month.instruments)), kind=kind, market=market, vintage_from_ms=start_ms,
+        vintage_to_ms=end_ms, energy_mj=_joules(energy), value=scale_decimal(value, 1_000_000, kind), retired_for="us", retired_at_ms=end_ms,
+        quality={"attributes": "yes"},
+    )  # fmt: skip
+    month.instruments[name] = told
+
+
+def _allocate(month: Month, words: list[str]) -> None:
+    market, year, *final = words
+    loads: defaultdict[int, int] = defaultdict(int)
+    for row in month.posted:
+        if row[1] // 100 == int(year):
+            loads[row[1]] += row[3][COLUMNS.index("energy_facility_mj")]
+    mixes = [
+        fact
+        for batch in month.batches
+        for fact in batch.facts()
+        if isinstance(fact, Factor) and fact.kind == "residual_mix"
+    ]
+    rest = Rest(mixes[-1].value, "residual_mix") if mixes else None
+    rests = dict.fromkeys(loads, rest) if rest else {}
+    for its in assign(loads, month.instruments.values(), rests).months:
+        within = month_interval(its.month)
+        state = "final" if final else "provisional"
+        made = Factor(
+            kind="grid_market", object=market, provider="allocation", version=str(len(month.batches)), value=its.value,
+            unit=FACTOR_UNITS["grid_market"], source="told", valid_from_ms=within.start_ms, valid_to_ms=within.end_ms, state=state,
+        )  # fmt: skip
+        month.deliver(DESK, made)
+
+
 FACTS: dict[str, Callable[[Month, list[str]], None]] = {
     "site": _site,
     "machine": _machine,
@@ -241,6 +290,8 @@ FACTS: dict[str, Callable[[Month, list[str]], None]] = {
     "reading": _reading,
     "gap": _gap,
     "void": _void,
+    "instrument": _instrument,
+    "allocate": _allocate,
     "close": _close,
     "restate": _restate,
     "undo": _undo,
