@@ -15,6 +15,7 @@ Energy is in joules, money in the book's currency. Who is nobody's is called by 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,8 +73,12 @@ class Told(Month):
 
 def tell(text: str, url: str) -> Iterator[tuple[int, list[str], list[str]]]:
     """Act out a file on a fresh book and yield, for every table, (line, rows expected, rows found)."""
-    book = Told(book=StoredBook(url))
-    book.ledger = LocalLedger(url, clock=lambda: book.now_ms)
+    with closing(StoredBook(url)) as stored, closing(LocalLedger(url, clock=lambda: book.now_ms)) as ledger:
+        book = Told(book=stored, ledger=ledger)
+        yield from _act_out(text, book)
+
+
+def _act_out(text: str, book: Told) -> Iterator[tuple[int, list[str], list[str]]]:
     lines = [(n, line.partition("#")[0].rstrip()) for n, line in enumerate(text.splitlines(), 1)][1:]
     acts = [(n, line) for n, line in lines if line]
     heads = [i for i, (_, line) in enumerate(acts) if not line[0].isspace()]
@@ -86,7 +91,6 @@ def tell(text: str, url: str) -> Iterator[tuple[int, list[str], list[str]]]:
         else:
             assert not rows, f"line {number}: {word} has no rows"
             (ACTS.get(word) or FACTS[word])(book, words)
-    book.ledger.close()
 
 
 def _now(book: Told, words: list[str]) -> None:
