@@ -19,7 +19,9 @@ from joulebook_ledger.core.factors import FALLBACKS, Factor, Placement, Site
 from joulebook_ledger.core.wire import DESK
 
 NEVER = 2**62
-"""As a link: later than every other. Of what no link seals yet, and of what nothing voids."""
+"""As a link: later than every other. Of what nothing voids."""
+UNSEALED = NEVER - 1
+"""As a link: that of what no link seals yet, which is later than every link there is."""
 
 FINAL = "final"
 

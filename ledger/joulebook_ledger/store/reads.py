@@ -15,7 +15,7 @@ from joulebook_ledger.core.facts import Restatement
 from joulebook_ledger.core.names import Learnt, NameMap, Names
 from joulebook_ledger.core.refusals import Refused
 from joulebook_ledger.core.resolution import FactorBook
-from joulebook_ledger.core.versions import NEVER, History, Known, Restated
+from joulebook_ledger.core.versions import NEVER, UNSEALED, History, Known, Restated
 from joulebook_ledger.store.marks import CHAIN, SOURCE
 from joulebook_ledger.store.rows import Rows, listed, one
 
@@ -196,7 +196,7 @@ def name_maps(rows: Rows, link: int = NO_LIMIT) -> list[Learnt]:
     ]
 
 
-_LINK = f"COALESCE(s.link, {NEVER})"
+_LINK = f"COALESCE(s.link, {UNSEALED})"
 _SEALED = "LEFT JOIN sealed_receipt AS s ON s.receipt = f.receipt"
 _KNOWN = f"f.receipt, {_LINK}"
 
