@@ -16,7 +16,9 @@ USAGE = ("meter", "hour", "account", "method", "energy_mj", "held_mj", "time_ms"
 ENTRY = ("number", "source", "day", "revision", "period", "cause", "known", "link", "digest", *COLUMNS)
 POSTING = ("entry", "account", "method", *COLUMNS)
 LINK = ("sequence", "previous", "at_ms", "receipts_digest", "entries_digest", "digest")
-PRICING_FACTS = ("factor", "site", "placement", "name_map", "restatement", "correction", "meter")
+PRICING_FACTS = (
+    "factor", "instrument", "allocation", "site", "placement", "name_map", "restatement", "correction", "meter",
+)  # fmt: skip
 
 
 class Table(NamedTuple):
