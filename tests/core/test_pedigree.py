@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulebook_ledger.catalogue.zones import find_zone
-from joulebook_ledger.core.factors import FACTOR_UNITS, FALLBACKS, PRICE_KINDS, Factor
+from joulebook_ledger.core.factors import FACTOR_LIMITS, FACTOR_UNITS, FALLBACKS, PRICE_KINDS, Factor
 from joulebook_ledger.core.pedigree import Pedigree, pedigree
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY as DAY
 
@@ -14,7 +14,7 @@ NOVEMBER = 1_793_491_200_000
 
 def factor(kind="grid_location", **words):
     """Return a factor of little quality, bettered by words."""
-    words = {"source": "declared by ann", "value": 1_000_000, "fallback": "declared", **words}
+    words = {"source": "declared by ann", "value": min(1_000_000, FACTOR_LIMITS[kind]), "fallback": "declared", **words}
     currency = "EUR" if kind in PRICE_KINDS else ""
     return Factor(kind=kind, object="x", provider="p", version="1", unit=FACTOR_UNITS[kind], currency=currency, **words)
 
