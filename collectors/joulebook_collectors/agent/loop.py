@@ -159,7 +159,10 @@ class Loop:
         for channel in list(self._channels):
             if is_due:
                 channel.on_look()
-            if channel.is_over or (channel.until is not None and now >= channel.until):
+            if channel.is_over:
+                self._hear_out(channel)  # a process that is gone may have said its last words since it was read
+                self._drop(channel)
+            elif channel.until is not None and now >= channel.until:
                 self._drop(channel)
             else:
                 self._watch(channel)
