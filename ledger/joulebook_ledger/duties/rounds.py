@@ -127,17 +127,17 @@ class Rounds:
                 tasks.finish(connection, task, self._who, now_ms, result)
             else:
                 tasks.fail(connection, task, self._who, now_ms, error, now_ms + wait_ms(task.failures + 1))
+        if error is None:  # said once it is written down: a worker killed before that does it again
+            _LOG.info("event=job_done job=%s result=%s", task.job, result)
         return error is None
 
     def _tried(self, task: Task) -> tuple[str | None, str]:
         """Do a task; return what went wrong, if anything did, and what it brought."""
         try:
-            result = str(self._jobs[task.job].work(task.period_ms))
+            return None, str(self._jobs[task.job].work(task.period_ms))
         except JoulebookError as error:
             _LOG.warning("event=job_failed job=%s error=%s", task.job, error)
             return str(error), ""
         except Exception as error:  # noqa: BLE001 - said, written down and tried again
             _LOG.exception("event=job_failed job=%s error=%s", task.job, type(error).__name__)
             return f"{type(error).__name__}: {error}", ""
-        _LOG.info("event=job_done job=%s result=%s", task.job, result)
-        return None, result
