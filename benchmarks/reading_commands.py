@@ -41,7 +41,7 @@ def make_book(url: str, runs: int) -> None:
     """Fill a book with runs, and place their machines so that everything has its price."""
     from books import Plan, realistic_batches
 
-    from joulebook_ledger.desk import Entry, Place, init_batch
+    from joulebook_ledger.desk.entering import Entry, Place, init_batch
     from joulebook_ledger.local import LocalLedger
 
     plan = Plan(runs=runs)

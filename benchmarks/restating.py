@@ -22,10 +22,10 @@ from reading_commands import book_url
 
 from joulebook_ledger.core.facts import Correction, Restatement
 from joulebook_ledger.queries import ReportQuery
-from joulebook_ledger.reports import make_report
 from joulebook_ledger.store import chain
 from joulebook_ledger.store.engine import Book, open_book
 from joulebook_ledger.store.journal import book
+from joulebook_ledger.views.reports import make_report
 
 PROMISED_METERS = 1_000
 RESTATE_SECONDS = {"sqlite": 180, "postgres": 120}

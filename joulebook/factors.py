@@ -18,14 +18,14 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, scale_decimal
 from joulebook_ledger.core.wire import DESK
-from joulebook_ledger.desk import (
+from joulebook_ledger.desk.entering import (
     DECLARED_SIGMA_PPM,
     PUE_SIGMA_PPM,
     WATER_SIGMA_PPM,
     factor_batch,
 )
+from joulebook_ledger.desk.making import EMBODIED_SIGMA_PPM
 from joulebook_ledger.ledger import Ledger
-from joulebook_ledger.making import EMBODIED_SIGMA_PPM
 from joulebook_ledger.queries import FactorsQuery
 from joulebook_ledger.register.taking import stored_factors
 

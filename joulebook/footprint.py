@@ -19,7 +19,7 @@ from joulebook_ledger.core.refusals import JoulebookError
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.timeline import ReaderWindows, UsageRow, WindowUses, lay_hour
 from joulebook_ledger.core.wire import from_wire
-from joulebook_ledger.footprints import Portion, Pricer, footprint
+from joulebook_ledger.figures.footprints import Portion, Pricer, footprint
 
 if TYPE_CHECKING:
     from joulebook_collectors.spool.segments import Frame

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from joulebook import tabled
 from joulebook.tables import Column, Page, clean, grid, sentence
 from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.desk.sheet import read_sheet
 from joulebook_ledger.market.sheet import NEEDED, OTHERS, instrument_batch
-from joulebook_ledger.sheet import read_sheet
 
 if TYPE_CHECKING:
     from joulebook.wiring import Door

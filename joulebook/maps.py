@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from joulebook.tables import Column, Page, clean, grid
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.maps import map_batch
+from joulebook_ledger.desk.maps import map_batch
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import MapsBody

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulebook.tables import Page, sentence
 from joulebook_ledger.core.refusals import BadInput, NotFound, Unavailable
-from joulebook_ledger.sacct import job_batch, parse_sacct
+from joulebook_ledger.desk.sacct import job_batch, parse_sacct
 
 if TYPE_CHECKING:
     from joulebook_ledger.ledger import Ledger

@@ -15,7 +15,7 @@ from joulebook_ledger.core.periods import hour_of, time_text
 from joulebook_ledger.core.resolution import KINDS, FactorBook
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, decimal_text
 from joulebook_ledger.core.wire import DESK, list_of, to_wire
-from joulebook_ledger.desk import NO_PUE_SOURCE, Place
+from joulebook_ledger.desk.entering import NO_PUE_SOURCE, Place
 
 SETTERS = {
     "grid_location": "--zone CODE", "grid_market": "--market G_PER_KWH", "pue": "--pue NUMBER", "water_site": "--water L_PER_KWH",

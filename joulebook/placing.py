@@ -16,7 +16,7 @@ from joulebook_collectors.host.cloud import METADATA, cloud_place
 from joulebook_ledger.catalogue.regions import zone_of_region
 from joulebook_ledger.core.facts import Fact
 from joulebook_ledger.core.resolution import CLOUD, FactorBook
-from joulebook_ledger.desk import Place, place_facts
+from joulebook_ledger.desk.entering import Place, place_facts
 from joulebook_ledger.ledger import Ledger
 
 Address = tuple[str, int]

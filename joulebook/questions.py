@@ -13,7 +13,7 @@ from joulebook_ledger.catalogue.zones import find_zone
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MICRO, scale_decimal
 from joulebook_ledger.core.vocabulary import OWNERSHIPS, require_choice
-from joulebook_ledger.desk import Place
+from joulebook_ledger.desk.entering import Place
 
 _Take = Callable[[str], str]
 NOTHING = "-"

@@ -79,7 +79,7 @@ def run(door: Door, *, zone: str = "", price: str = "", currency: str = "") -> N
 
 def _place(door: Door, *, zone: str, price: str, currency: str) -> None:
     from joulebook.placing import place_machine
-    from joulebook_ledger.desk import Place
+    from joulebook_ledger.desk.entering import Place
 
     if price and not currency:
         raise BadInput(f"price {price} has no currency: add one, such as --currency EUR")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from joulebook_collectors.tracking.session import OpenRun, Session
     from joulebook_ledger.settings import Settings
 
-# Ends the ids of scores of a process that joined its run (`joulebook_ledger.scores`).
+# Ends the ids of scores of a process that joined its run (`joulebook_ledger.figures.scores`).
 JOINED = "~"
 FINISHED, FAILED, RUNNING = "finished", "failed", "running"
 COUNT_SECONDS = 5

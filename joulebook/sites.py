@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulebook.tables import Column, Page, grid
 from joulebook_ledger.core.periods import time_text
+from joulebook_ledger.desk.sheet import lines_of
 from joulebook_ledger.queries import FactorsQuery
 from joulebook_ledger.register.rows import (
     FACTOR_COLUMNS,
@@ -18,7 +19,6 @@ from joulebook_ledger.register.rows import (
     Reading,
 )
 from joulebook_ledger.register.taking import stored_factors, take_factors, take_placements, take_sites
-from joulebook_ledger.sheet import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from joulebook.tables import Page, sentence
 from joulebook_ledger.core.factors import PRICE_KINDS
 from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.desk.sheet import LARGEST_BYTES, read_sheet, written
 from joulebook_ledger.queries import FactorsQuery
 from joulebook_ledger.register import codecarbon, rows
 from joulebook_ledger.register.taking import Taken, stored_factors, take_factors, take_placements, take_sites
-from joulebook_ledger.sheet import LARGEST_BYTES, read_sheet, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
     from joulebook.wiring import Door
+    from joulebook_ledger.desk.sheet import Line
     from joulebook_ledger.ledger import Ledger
     from joulebook_ledger.register.taking import Step
-    from joulebook_ledger.sheet import Line
 
 KINDS = ("factors", "prices", "sites", "placements")
 STANDARD_INPUT = "-"

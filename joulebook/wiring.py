@@ -21,7 +21,7 @@ from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.settings import Settings, load_settings, without_secret
 
 if TYPE_CHECKING:
-    from joulebook_ledger.desk import Entry
+    from joulebook_ledger.desk.entering import Entry
 
 DROP_BOX = "file://"
 AUTHOR = "JOULEBOOK_AUTHOR"
@@ -121,7 +121,7 @@ class Door:
 
     def entry(self, author: str = "") -> Entry:
         """Return a new act at the desk."""
-        from joulebook_ledger.desk import Entry
+        from joulebook_ledger.desk.entering import Entry
 
         return Entry(name=uuid.uuid4().hex, at_ms=self.now_ms, author=self.author(author))
 

@@ -20,7 +20,7 @@ from joulebook_api.worker import Worker, require_book
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.readiness import check_ready
 from joulebook_ledger.settings import TOKEN_FILE
-from joulebook_ledger.token_file import ensure_token
+from joulebook_ledger.transport.token_file import ensure_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -141,7 +141,7 @@ def retire(
 ) -> None:  # fmt: skip
     """Say that a reader is gone for good and owes nothing more. What still comes of it is taken all the same."""
     from joulebook.hosts import page, readers_named
-    from joulebook_ledger.desk import retirement_batch
+    from joulebook_ledger.desk.entering import retirement_batch
 
     door = door_of(context)
     with door.ledger() as ledger:

@@ -74,7 +74,7 @@ def init(
     from joulebook import places
     from joulebook.placing import place_machine
     from joulebook_ledger.core.vocabulary import OWNERSHIPS
-    from joulebook_ledger.desk import Place
+    from joulebook_ledger.desk.entering import Place
 
     refuse_unknown(ownership, "ownership", OWNERSHIPS)
     given = Place(
@@ -132,7 +132,7 @@ def log(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Log scores of a run, after the fact."""
-    from joulebook_ledger.desk import score_batch
+    from joulebook_ledger.desk.entering import score_batch
 
     if lower and higher:
         raise BadInput("--lower-is-better and --higher-is-better exclude each other: give one of them")
@@ -169,7 +169,7 @@ def label(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Change labels of runs; the newest label holds, and nothing is overwritten."""
-    from joulebook_ledger.desk import label_batch
+    from joulebook_ledger.desk.entering import label_batch
 
     labels = labels_of(
         tag,

@@ -11,7 +11,10 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from joulebook_ledger.addresses import (
+from joulebook_ledger.core.periods import month_text, time_text
+from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
+from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
+from joulebook_ledger.transport.addresses import (
     LONGEST_ECHO,
     WHICH_TOKEN,
     WHICH_URL,
@@ -20,11 +23,8 @@ from joulebook_ledger.addresses import (
     is_loopback,
     path_part,
 )
-from joulebook_ledger.core.periods import month_text, time_text
-from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
-from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
-from joulebook_ledger.packing import LEAST_PACKED_BYTES, content_headers, packed
-from joulebook_ledger.waits import AgainLater, asked_wait, retry_after
+from joulebook_ledger.transport.packing import LEAST_PACKED_BYTES, content_headers, packed
+from joulebook_ledger.transport.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class HttpLedger:
 
     def deliver(self, batch: bytes) -> Answer:
         """Store the facts of a batch and say what became of each item; a batch sent again changes nothing."""
-        from joulebook_ledger.answers import answer_of
+        from joulebook_ledger.transport.answers import answer_of
 
         if len(batch) > LARGEST_BATCH_BYTES:
             raise Malformed(f"a batch has at most {LARGEST_BATCH_BYTES} bytes, not {len(batch)}: send it in parts")

@@ -107,49 +107,49 @@ class LocalLedger:
 
     def runs(self, query: RunsQuery) -> RunsBody:
         """Return a page of runs."""
-        from joulebook_ledger.runs import list_runs
+        from joulebook_ledger.views.runs import list_runs
 
         with self._book.read() as rows:
             return list_runs(rows, query)
 
     def run(self, run: str) -> RunBody:
         """Return one run."""
-        from joulebook_ledger.runs import show_run
+        from joulebook_ledger.views.runs import show_run
 
         with self._book.read() as rows:
             return show_run(rows, run)
 
     def report(self, query: ReportQuery) -> ReportBody:
         """Return a report."""
-        from joulebook_ledger.reports import make_report
+        from joulebook_ledger.views.reports import make_report
 
         with self._book.read() as rows:
             return make_report(rows, query)
 
     def rank(self, query: RankQuery) -> RankBody:
         """Return a ranking."""
-        from joulebook_ledger.ranking import make_ranking
+        from joulebook_ledger.views.ranking import make_ranking
 
         with self._book.read() as rows:
             return make_ranking(rows, query)
 
     def sci(self, query: SciQuery) -> SciBody:
         """Return carbon per functional unit."""
-        from joulebook_ledger.measures.intensity import make_sci
+        from joulebook_ledger.views.intensity import make_sci
 
         with self._book.read() as rows:
             return make_sci(rows, query)
 
     def why(self, figure: str) -> WhyBody:
         """Return the derivation of a figure."""
-        from joulebook_ledger.why import explain
+        from joulebook_ledger.views.why import explain
 
         with self._book.read() as rows:
             return explain(rows, figure)
 
     def hosts(self) -> HostsBody:
         """Return the machines and their readers."""
-        from joulebook_ledger.hosts import list_hosts
+        from joulebook_ledger.figures.hosts import list_hosts
 
         with self._book.read() as rows:
             return list_hosts(rows, self._clock())
@@ -170,14 +170,14 @@ class LocalLedger:
 
     def maps(self) -> MapsBody:
         """Return the map of accounts, teams and cost centres."""
-        from joulebook_ledger.maps import list_maps
+        from joulebook_ledger.desk.maps import list_maps
 
         with self._book.read() as rows:
             return list_maps(rows)
 
     def restate(self, act: Restating) -> RestateBody:
         """Price closed months by other factors, or undo that, or only say what it would change."""
-        from joulebook_ledger.restating import restate
+        from joulebook_ledger.closing.restating import restate
 
         return restate(self._book, act, self._clock())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from joulebook_ledger.hosts import clones
+from joulebook_ledger.figures.hosts import clones
 from joulebook_ledger.store import reads
 from joulebook_ledger.store.checks import run_checks
 

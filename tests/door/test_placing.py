@@ -10,7 +10,7 @@ from helpers.metadata import AWS, Metadata, machine, metadata_service
 
 from joulebook.placing import place_machine
 from joulebook_ledger.core.factors import Factor, Placement, Site
-from joulebook_ledger.desk import Place
+from joulebook_ledger.desk.entering import Place
 
 
 def placed(

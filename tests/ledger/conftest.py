@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from books import DAY, NOVEMBER
 
-from joulebook_ledger.desk import Entry, Place, init_batch
+from joulebook_ledger.desk.entering import Entry, Place, init_batch
 from joulebook_ledger.local import LocalLedger
 
 

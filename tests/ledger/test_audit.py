@@ -18,7 +18,7 @@ from joulebook.auditing import write
 from joulebook_ledger.audit import check
 from joulebook_ledger.audit.archive import contents_of, drawn
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.desk import Entry, Place, init_batch
+from joulebook_ledger.desk.entering import Entry, Place, init_batch
 from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.queries import CloseQuery, ReportQuery
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.desk import Place, init_batch, label_batch
+from joulebook_ledger.desk.entering import Place, init_batch, label_batch
 from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.queries import GROUPINGS, CloseQuery, ReportQuery
 

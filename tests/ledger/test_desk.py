@@ -8,7 +8,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import decode_batch
-from joulebook_ledger.desk import (
+from joulebook_ledger.desk.entering import (
     GRID_AVERAGE_SOURCE,
     NO_PUE_SOURCE,
     Entry,

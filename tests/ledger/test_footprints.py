@@ -22,8 +22,8 @@ from joulebook_ledger.core.resolution import (
 )
 from joulebook_ledger.core.units import MILLISECONDS_PER_HOUR
 from joulebook_ledger.core.versions import Known
-from joulebook_ledger.footprints import Portion, Pricer, footprint
-from joulebook_ledger.remedies import remedy
+from joulebook_ledger.figures.footprints import Portion, Pricer, footprint
+from joulebook_ledger.figures.remedies import remedy
 
 KWH = 3_600_000_000
 
@@ -200,7 +200,7 @@ def test_shares_are_shares_whatever_the_amounts(parts):
 def test_footprints_load_no_database():
     """A tracked process makes its own footprint without SQLAlchemy, pydantic or the store."""
     code = (
-        "import sys, joulebook_ledger.footprints;"
+        "import sys, joulebook_ledger.figures.footprints;"
         "print([m for m in sys.modules if m.startswith(('sqlalchemy', 'sqlmodel', 'pydantic', 'sqlite3', 'joulebook_ledger.store'))])"
     )
     folder = Path(joulebook_ledger.__file__).parents[1]

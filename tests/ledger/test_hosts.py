@@ -10,7 +10,7 @@ from joulebook_ledger.bodies import ReaderBody
 from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.wire import encode_batch
-from joulebook_ledger.desk import correction_batch, retirement_batch
+from joulebook_ledger.desk.entering import correction_batch, retirement_batch
 
 if TYPE_CHECKING:
     from ledger.conftest import Bookkeeper

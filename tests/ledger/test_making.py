@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from joulebook_ledger.catalogue.hardware import PRODUCTS, hardware_of
 from joulebook_ledger.core.embodied import MILLISECONDS_PER_YEAR, Making, at_utilisation, server_ug
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.making import PAST_LIFE, making_of
+from joulebook_ledger.desk.making import PAST_LIFE, making_of
 from joulebook_ledger.queries import ReportQuery
 
 KG = 10**9

@@ -13,8 +13,8 @@ from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.names import Learnt, NameMap, Names
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
-from joulebook_ledger.desk import Entry, correction_batch
-from joulebook_ledger.maps import map_batch
+from joulebook_ledger.desk.entering import Entry, correction_batch
+from joulebook_ledger.desk.maps import map_batch
 from joulebook_ledger.queries import ReportQuery, RunsQuery
 from joulebook_ledger.store.shapes import key_text
 

@@ -12,16 +12,16 @@ from joulebook.tables import Page
 from joulebook_ledger.core.factors import FACTOR_UNITS, Factor
 from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.desk import Entry, Place, correction_batch, factor_batch, init_batch
+from joulebook_ledger.desk.entering import Entry, Place, correction_batch, factor_batch, init_batch
+from joulebook_ledger.desk.sheet import read_sheet
 from joulebook_ledger.market.sheet import NEEDED, OTHERS, instrument_batch, vintage_of
 from joulebook_ledger.queries import AllocateQuery, CloseQuery, ReportQuery
-from joulebook_ledger.sheet import read_sheet
 from joulebook_ledger.store.shapes import key_text
 
 if TYPE_CHECKING:
     from ledger.conftest import Bookkeeper
 
-    from joulebook_ledger.sheet import Line
+    from joulebook_ledger.desk.sheet import Line
 
 RUN = run_id("run")
 HEADER = "issuer,instrument,kind,market,vintage,energy_mwh,g_per_kwh,retired_for,retired_at,attributes,sole\n"

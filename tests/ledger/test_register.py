@@ -13,6 +13,7 @@ from strategies import factors
 
 from joulebook_ledger.core.factors import FACTOR_UNITS, PRICE_KINDS, Factor
 from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.desk.sheet import read_sheet, written
 from joulebook_ledger.queries import FactorsQuery, ReportQuery
 from joulebook_ledger.register.rows import (
     FACTOR_COLUMNS,
@@ -23,7 +24,6 @@ from joulebook_ledger.register.rows import (
     row_of_factor,
 )
 from joulebook_ledger.register.taking import Taken, stored_factors, take_factors, take_placements, take_sites
-from joulebook_ledger.sheet import read_sheet, written
 
 if TYPE_CHECKING:
     from ledger.conftest import Bookkeeper

@@ -14,10 +14,10 @@ from joulebook_ledger.core.factors import Factor
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
+from joulebook_ledger.desk.sheet import lines_of
 from joulebook_ledger.register.codecarbon import PROVIDER, installed, rows_of_tables
 from joulebook_ledger.register.rows import FACTOR_COLUMNS, FACTOR_KINDS, Reading
 from joulebook_ledger.register.taking import take_factors
-from joulebook_ledger.sheet import lines_of
 
 if TYPE_CHECKING:
     from ledger.conftest import Bookkeeper

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.wire import decode_batch
-from joulebook_ledger.desk import Place, init_batch, label_batch
-from joulebook_ledger.groups import RUNS, Group, spread_idle
+from joulebook_ledger.desk.entering import Place, init_batch, label_batch
+from joulebook_ledger.figures.groups import RUNS, Group, spread_idle
 from joulebook_ledger.queries import GROUPINGS, IDLE_RULES, ReportQuery
 from joulebook_ledger.store.reads import MeterInfo
 from joulebook_ledger.store.reads_amounts import Cell

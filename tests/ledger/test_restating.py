@@ -6,7 +6,7 @@ from helpers.closes import close_month
 
 from joulebook_ledger.core.factors import Factor
 from joulebook_ledger.core.refusals import BadInput, NotFound
-from joulebook_ledger.desk import factor_batch
+from joulebook_ledger.desk.entering import factor_batch
 from joulebook_ledger.queries import ReportQuery, Restating
 
 RUN = run_id("october")

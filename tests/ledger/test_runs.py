@@ -5,10 +5,10 @@ from books import HOUR, KWH, MINUTE, NOVEMBER, Plan, Story, realistic_batches, r
 
 from joulebook_ledger.core.names import Names
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.desk import Place, init_batch, score_batch
+from joulebook_ledger.desk.entering import Place, init_batch, score_batch
+from joulebook_ledger.figures.runfacts import run_facts
+from joulebook_ledger.figures.scores import run_scores
 from joulebook_ledger.queries import ReportQuery, RunsQuery
-from joulebook_ledger.runfacts import run_facts
-from joulebook_ledger.scores import run_scores
 from joulebook_ledger.store.reads_runs import Event, ScoreValue
 
 RUN = run_id("run")

@@ -14,7 +14,7 @@ from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.wire import encode_batch, to_wire
-from joulebook_ledger.sacct import parse_sacct
+from joulebook_ledger.desk.sacct import parse_sacct
 
 if TYPE_CHECKING:
     from ledger.conftest import Bookkeeper

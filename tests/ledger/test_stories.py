@@ -4,7 +4,7 @@ import pytest
 from books import HOUR, KWH, MINUTE, NOVEMBER, Story, run_id
 
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.desk import Place, init_batch, label_batch
+from joulebook_ledger.desk.entering import Place, init_batch, label_batch
 from joulebook_ledger.queries import RankQuery, ReportQuery
 
 IN_NOVEMBER = ReportQuery(from_month=202611, to_month=202611)

@@ -7,9 +7,9 @@ import pytest
 from books import HOUR, KWH, MINUTE, NOVEMBER, Plan, Story, realistic_batches, run_id
 
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.desk import Place, init_batch
-from joulebook_ledger.figures import EXPLAINED, name_of_row, parse_figure
+from joulebook_ledger.desk.entering import Place, init_batch
 from joulebook_ledger.queries import IDLE_RULES, ReportQuery, RunsQuery
+from joulebook_ledger.views.figure_names import EXPLAINED, name_of_row, parse_figure
 
 # Below an hour stand the readings and uses it was laid from, which are evidence and no parts.
 HOUR_NODE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:00Z$")

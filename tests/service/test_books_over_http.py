@@ -22,7 +22,7 @@ from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.periods import month_of_day
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, Malformed, NotFound, Refused
 from joulebook_ledger.core.wire import Outcome
-from joulebook_ledger.desk import Entry, Place, init_batch
+from joulebook_ledger.desk.entering import Entry, Place, init_batch
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.queries import RankQuery, ReportQuery, RunsQuery, SciQuery

@@ -10,7 +10,7 @@ import pytest
 
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.settings import load_settings, read_api_key
-from joulebook_ledger.token_file import ensure_token
+from joulebook_ledger.transport.token_file import ensure_token
 
 
 def test_a_token_is_made_once_and_is_only_its_owners(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from books import HOUR, KWH, NOVEMBER, Story
 from helpers.running import WAIT_SECONDS, Service
 from helpers.tracked import wait_until
 
-from joulebook_ledger.desk import Entry, Place, init_batch
+from joulebook_ledger.desk.entering import Entry, Place, init_batch
 from joulebook_ledger.local import LocalLedger, now_ms
 
 pytestmark = pytest.mark.processes

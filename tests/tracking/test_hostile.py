@@ -53,7 +53,7 @@ import os, sys
 from joulebook_collectors.delivery.deliver import deliver_spool
 from joulebook_ledger.client import HttpLedger
 from joulebook_ledger.core.refusals import Unavailable
-import httpx2, tenacity, ssl, joulebook_ledger.answers
+import httpx2, tenacity, ssl, joulebook_ledger.transport.answers
 folder, url, token, timeout = sys.argv[1:]
 for line in sys.stdin:
     child = os.fork()

@@ -15,7 +15,7 @@ from helpers.tracked import Keeper
 
 from joulebook_collectors.delivery.recovery import recover_and_deliver
 from joulebook_ledger.core.events import RunEvent, Score
-from joulebook_ledger.scores import run_scores
+from joulebook_ledger.figures.scores import run_scores
 from joulebook_ledger.settings import load_settings
 from joulebook_ledger.store.reads_runs import ScoreValue
 

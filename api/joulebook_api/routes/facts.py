@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
-from joulebook_ledger.answers import AnswerBody, body_of
 from joulebook_ledger.core.wire import DESK_LISTS, LARGEST_BATCH_BYTES, LARGEST_BATCH_ITEMS
+from joulebook_ledger.transport.answers import AnswerBody, body_of
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["facts"])
 _BATCH = {

@@ -16,7 +16,8 @@ from joulebook_ledger.core.factors import PRICE_KINDS
 from joulebook_ledger.core.periods import parse_time
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import LONGEST_NAME, require_text
-from joulebook_ledger.desk import Entry
+from joulebook_ledger.desk.entering import Entry
+from joulebook_ledger.desk.sheet import lines_of
 from joulebook_ledger.local import now_ms
 from joulebook_ledger.queries import FactorsQuery
 from joulebook_ledger.register.rows import (
@@ -28,12 +29,11 @@ from joulebook_ledger.register.rows import (
     Reading,
 )
 from joulebook_ledger.register.taking import Taken, take_factors, take_sites
-from joulebook_ledger.sheet import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulebook_ledger.sheet import Line
+    from joulebook_ledger.desk.sheet import Line
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["factors"])
 LARGEST_PAGE = 5_000

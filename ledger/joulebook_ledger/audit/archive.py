@@ -16,12 +16,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from joulebook_ledger.core.periods import month_of, month_text
 from joulebook_ledger.core.refusals import BadInput
-from joulebook_ledger.figures import EXPLAINED
 from joulebook_ledger.queries import ReportQuery
-from joulebook_ledger.reports import make_report
 from joulebook_ledger.store import reads, reads_audit
 from joulebook_ledger.verify import verify_book
-from joulebook_ledger.why import explain
+from joulebook_ledger.views.figure_names import EXPLAINED
+from joulebook_ledger.views.reports import make_report
+from joulebook_ledger.views.why import explain
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import AuditBody, ReportBody

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from joulebook_ledger.closing.basis import RunsThen
 from joulebook_ledger.closing.seal import Seal
 from joulebook_ledger.core.periods import days_of_month, next_month
-from joulebook_ledger.groups import Group, group
-from joulebook_ledger.lens import Lens
-from joulebook_ledger.runfacts import unknown_run
+from joulebook_ledger.figures.groups import Group, group
+from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.runfacts import unknown_run
 from joulebook_ledger.store import reads, reads_amounts, reads_closed
 from joulebook_ledger.store.reads_amounts import Cell
 from joulebook_ledger.store.reads_closed import Relabelled
@@ -23,8 +23,8 @@ from joulebook_ledger.store.reads_closed import Relabelled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from joulebook_ledger.runfacts import RunFacts
-    from joulebook_ledger.stand import Stand
+    from joulebook_ledger.figures.runfacts import RunFacts
+    from joulebook_ledger.figures.stand import Stand
     from joulebook_ledger.store.rows import Rows
 
 RELABELLED = "relabelled"

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.closing.seal import Seal
 from joulebook_ledger.core.periods import days_of_month, next_month
 from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
-from joulebook_ledger.groups import PLACE_KEYS
-from joulebook_ledger.runfacts import run_facts
-from joulebook_ledger.stand import Stand, stand_of
+from joulebook_ledger.figures.groups import PLACE_KEYS
+from joulebook_ledger.figures.runfacts import run_facts
+from joulebook_ledger.figures.stand import Stand, stand_of
 from joulebook_ledger.store import reads, reads_amounts, reads_closed, reads_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from joulebook_ledger.core.names import Names
-    from joulebook_ledger.lens import Lens
+    from joulebook_ledger.figures.lens import Lens
+    from joulebook_ledger.figures.runfacts import RunFacts
     from joulebook_ledger.queries import ReportQuery
-    from joulebook_ledger.runfacts import RunFacts
     from joulebook_ledger.store.reads_amounts import Cell
     from joulebook_ledger.store.rows import Rows
 

@@ -13,8 +13,8 @@ from joulebook_ledger.closing.seal import canonical, labels_of, sources_of
 from joulebook_ledger.core.periods import month_interval, month_of, month_text, next_month
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
-from joulebook_ledger.footprints import PLACE
-from joulebook_ledger.lens import Lens
+from joulebook_ledger.figures.footprints import PLACE
+from joulebook_ledger.figures.lens import Lens
 from joulebook_ledger.store import reads, reads_amounts, reads_closed
 from joulebook_ledger.store.reads import NO_LIMIT
 from joulebook_ledger.store.reads_closed import Close

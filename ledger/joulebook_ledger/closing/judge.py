@@ -13,8 +13,8 @@ from joulebook_ledger.core.units import (
     decimal_text,
 )
 from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
-from joulebook_ledger.footprints import sums_of
-from joulebook_ledger.hosts import months_owed
+from joulebook_ledger.figures.footprints import sums_of
+from joulebook_ledger.figures.hosts import months_owed
 from joulebook_ledger.queries import PPM_PER_PERCENT
 from joulebook_ledger.store import reads_closed
 from joulebook_ledger.store.reads_hosts import readers
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.bodies import CloseItemBody, MonthCloseBody, OwingBody
     from joulebook_ledger.closing.basis import RunsThen
-    from joulebook_ledger.lens import Lens
+    from joulebook_ledger.figures.lens import Lens
     from joulebook_ledger.store.reads_amounts import Cell
     from joulebook_ledger.store.reads_hosts import ReaderInfo
     from joulebook_ledger.store.rows import Rows

@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
-from joulebook_ledger.footprints import Sourcing
-from joulebook_ledger.lens import Lens, Stay
+from joulebook_ledger.figures.footprints import Sourcing
+from joulebook_ledger.figures.lens import Lens, Stay
 from joulebook_ledger.store import reads, reads_closed
 from joulebook_ledger.store.reads_amounts import Cell
 from joulebook_ledger.store.reads_closed import SealedSource
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from joulebook_ledger.core.resolution import FactorBook
-    from joulebook_ledger.footprints import Pricing
-    from joulebook_ledger.runfacts import RunFacts
+    from joulebook_ledger.figures.footprints import Pricing
+    from joulebook_ledger.figures.runfacts import RunFacts
     from joulebook_ledger.store.rows import Rows
 
 

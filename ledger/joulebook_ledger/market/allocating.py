@@ -19,7 +19,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MILLIJOULES_PER_KWH
 from joulebook_ledger.core.vocabulary import LONGEST_TEXT
 from joulebook_ledger.core.wire import DESK
-from joulebook_ledger.desk import Entry
+from joulebook_ledger.desk.entering import Entry
 from joulebook_ledger.market.listing import allocation_body
 from joulebook_ledger.market.loads import loads_of, rest_of
 from joulebook_ledger.queries import AllocateQuery

@@ -14,8 +14,8 @@ from joulebook_ledger.core.vocabulary import require_choice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from joulebook_ledger.desk import Entry
-    from joulebook_ledger.sheet import Line
+    from joulebook_ledger.desk.entering import Entry
+    from joulebook_ledger.desk.sheet import Line
 
 NEEDED = ("issuer", "instrument", "kind", "market", "vintage", "energy_mwh", "g_per_kwh")
 OTHERS = ("retired_for", "retired_at", *CRITERIA, "version", "evidence_name", "evidence_digest")

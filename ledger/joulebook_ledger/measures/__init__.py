@@ -1,1 +1,1 @@
-"""What is derived from the books and never booked: intensities, what is implausible, what no figure covers."""
+"""What is said beside the figures and never booked: what is implausible, and what no figure covers."""

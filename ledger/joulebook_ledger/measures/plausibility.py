@@ -20,11 +20,11 @@ from joulebook_ledger.core.units import (
     MILLIJOULES_PER_KWH,
     MILLISECONDS_PER_HOUR,
 )
-from joulebook_ledger.footprints import MILLISECONDS_PER_SECOND, PLACE
-from joulebook_ledger.lens import HOURS_PER_DAY, total
+from joulebook_ledger.figures.footprints import MILLISECONDS_PER_SECOND, PLACE
+from joulebook_ledger.figures.lens import HOURS_PER_DAY, total
 
 if TYPE_CHECKING:
-    from joulebook_ledger.lens import Lens
+    from joulebook_ledger.figures.lens import Lens
     from joulebook_ledger.measures.bodies import Implausible
     from joulebook_ledger.store.reads import MeterInfo
     from joulebook_ledger.store.reads_amounts import Cell

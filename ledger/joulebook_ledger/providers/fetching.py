@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.core.periods import time_text
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
-from joulebook_ledger.desk import Entry
+from joulebook_ledger.desk.entering import Entry
 from joulebook_ledger.ingest import deliver
 from joulebook_ledger.providers import electricitymaps, entsoe, great_britain, watttime
 from joulebook_ledger.providers.answers import FINAL, RESTING, Nothing

@@ -27,7 +27,7 @@ from joulebook_ledger.providers.answers import (
     Nothing,
     Reply,
 )
-from joulebook_ledger.waits import AgainLater, asked_wait, retry_after
+from joulebook_ledger.transport.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ from joulebook_ledger.core.periods import month_interval, parse_month, parse_tim
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, PPM, decimal_text, scale_decimal
 from joulebook_ledger.core.wire import DESK
+from joulebook_ledger.desk.sheet import Line
 from joulebook_ledger.register.units import in_units, measure
-from joulebook_ledger.sheet import Line
 
 GRID_KINDS = tuple(kind for kind, thing in FACTOR_OBJECTS.items() if thing == ZONE)
 FACTOR_KINDS = tuple(kind for kind in FACTOR_UNITS if kind not in PRICE_KINDS)

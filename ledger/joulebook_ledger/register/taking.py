@@ -27,9 +27,9 @@ from joulebook_ledger.register.rows import (
 
 if TYPE_CHECKING:
     from joulebook_ledger.core.facts import Fact
-    from joulebook_ledger.desk import Entry
+    from joulebook_ledger.desk.entering import Entry
+    from joulebook_ledger.desk.sheet import Line
     from joulebook_ledger.ledger import Ledger
-    from joulebook_ledger.sheet import Line
 
 PAGE = 5_000
 ROWS_AT_ONCE = 5_000

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from joulebook_ledger.resources import Resource
+    from joulebook_ledger.views.resources import Resource
 
 SIGMAS = 2
 

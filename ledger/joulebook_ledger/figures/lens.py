@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
-from joulebook_ledger.footprints import Portion, Pricer, footprint
+from joulebook_ledger.figures.footprints import Portion, Pricer, footprint
 from joulebook_ledger.store import reads
 from joulebook_ledger.store.reads import NO_LIMIT, MeterInfo
 from joulebook_ledger.store.reads_amounts import Cell
@@ -20,7 +20,7 @@ from joulebook_ledger.store.reads_amounts import Cell
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow
     from joulebook_ledger.core.pricing import Amounts
-    from joulebook_ledger.footprints import Pricing
+    from joulebook_ledger.figures.footprints import Pricing
     from joulebook_ledger.store.rows import Rows
 
 HOURS_PER_DAY = 24

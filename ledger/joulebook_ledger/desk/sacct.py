@@ -19,7 +19,7 @@ from joulebook_ledger.core.records import Meter, Reader, Use, Window
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import RANKS
 from joulebook_ledger.core.wire import encode_batch, list_of, to_wire
-from joulebook_ledger.runfacts import SCHEDULER_STATE, SCHEDULER_STATES
+from joulebook_ledger.figures.runfacts import SCHEDULER_STATE, SCHEDULER_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.core.periods import day_text
 from joulebook_ledger.core.refusals import NotFound
 from joulebook_ledger.core.vocabulary import IDLE, RESERVED_ACCOUNTS
-from joulebook_ledger.evidence import hours_of_day
-from joulebook_ledger.factor_words import factor_nodes, is_priced_by_time
-from joulebook_ledger.figures import Asked, name_of_row, parse_figure
-from joulebook_ledger.footprints import PARTS_OF, PLACE
-from joulebook_ledger.groups import RUNS, Group
-from joulebook_ledger.lens import Lens
-from joulebook_ledger.pending import pending_cells
-from joulebook_ledger.reports import Laid, lay_report
-from joulebook_ledger.runs import find_run
+from joulebook_ledger.figures.footprints import PARTS_OF, PLACE
+from joulebook_ledger.figures.groups import RUNS, Group
+from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.units_of import Unit, bounded, node, unit_of
 from joulebook_ledger.store import reads_amounts
 from joulebook_ledger.store.reads_amounts import Cell
-from joulebook_ledger.units_of import Unit, bounded, node, unit_of
+from joulebook_ledger.views.evidence import hours_of_day
+from joulebook_ledger.views.factor_words import factor_nodes, is_priced_by_time
+from joulebook_ledger.views.figure_names import Asked, name_of_row, parse_figure
+from joulebook_ledger.views.pending import pending_cells
+from joulebook_ledger.views.reports import Laid, lay_report
+from joulebook_ledger.views.runs import find_run
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow, WhyBody, WhyNode

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from joulebook_ledger.core.quality import relative_sigma
 from joulebook_ledger.core.units import MICRO, MICROGRAMS_PER_KILOGRAM, MILLIJOULES_PER_KWH
-from joulebook_ledger.footprints import MILLISECONDS_PER_SECOND, sums_of
-from joulebook_ledger.lens import Lens
-from joulebook_ledger.stand import stand_of
+from joulebook_ledger.figures.footprints import MILLISECONDS_PER_SECOND, sums_of
+from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.stand import stand_of
 from joulebook_ledger.store import reads_amounts
 
 if TYPE_CHECKING:
-    from joulebook_ledger.runfacts import RunFacts
-    from joulebook_ledger.scores import RunScore
+    from joulebook_ledger.figures.runfacts import RunFacts
+    from joulebook_ledger.figures.scores import RunScore
     from joulebook_ledger.store.reads_amounts import Cell
     from joulebook_ledger.store.rows import Rows
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.core.periods import time_text
 from joulebook_ledger.core.refusals import BadInput, NotFound
 from joulebook_ledger.core.vocabulary import LABELS, RESERVED_ACCOUNTS, STATUSES
-from joulebook_ledger.footprints import PARTS_OF, sums_of
-from joulebook_ledger.lens import Lens
-from joulebook_ledger.pending import pending_cells
-from joulebook_ledger.runfacts import RUNNING, UNKNOWN_STATUS, RunFacts, run_facts, unknown_run
-from joulebook_ledger.scores import run_scores
-from joulebook_ledger.stand import stand_of
+from joulebook_ledger.figures.footprints import PARTS_OF, sums_of
+from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.runfacts import RUNNING, UNKNOWN_STATUS, RunFacts, run_facts, unknown_run
+from joulebook_ledger.figures.scores import run_scores
+from joulebook_ledger.figures.stand import stand_of
 from joulebook_ledger.store import reads, reads_amounts, reads_runs
+from joulebook_ledger.views.pending import pending_cells
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow, RunBody, RunsBody, ScoreBody

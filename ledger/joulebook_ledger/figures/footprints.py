@@ -31,7 +31,7 @@ from joulebook_ledger.core.units import (
     decimal_text,
 )
 from joulebook_ledger.core.vocabulary import MEASURED_METHODS
-from joulebook_ledger.remedies import NO_ENERGY, NO_TIME, ONLY_RUNS, UNKNOWN, remedy
+from joulebook_ledger.figures.remedies import NO_ENERGY, NO_TIME, ONLY_RUNS, UNKNOWN, remedy
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow

@@ -22,17 +22,17 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
 from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
-from joulebook_ledger.figures import ACCOUNT, EXPLAINED, name_of_row
-from joulebook_ledger.footprints import PLACE, sums_of
-from joulebook_ledger.groups import RUNS, Group, group, spread_idle
-from joulebook_ledger.lens import Lens
-from joulebook_ledger.making import PAST_LIFE
+from joulebook_ledger.desk.making import PAST_LIFE
+from joulebook_ledger.figures.footprints import PLACE, sums_of
+from joulebook_ledger.figures.groups import RUNS, Group, group, spread_idle
+from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.stand import Stand
 from joulebook_ledger.measures.not_covered import NOT_COVERED
 from joulebook_ledger.measures.plausibility import implausible, past_life
 from joulebook_ledger.queries import BASES, GROUPINGS, IDLE_RULES
-from joulebook_ledger.stand import Stand
 from joulebook_ledger.store import reads, reads_amounts
 from joulebook_ledger.store.reads_amounts import Cell
+from joulebook_ledger.views.figure_names import ACCOUNT, EXPLAINED, name_of_row
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow, ReportBody

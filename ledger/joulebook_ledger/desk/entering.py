@@ -18,7 +18,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MICRO, PPM, scale_decimal
 from joulebook_ledger.core.vocabulary import LONGEST_TEXT, RANKS
 from joulebook_ledger.core.wire import DESK, encode_batch, list_of, to_wire
-from joulebook_ledger.making import making_of
+from joulebook_ledger.desk.making import making_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,15 +11,15 @@ from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.timeline import UsageRow
 from joulebook_ledger.core.units import MILLIJOULES_PER_JOULE, MILLISECONDS_PER_HOUR, decimal_text
 from joulebook_ledger.core.vocabulary import IDLE
-from joulebook_ledger.lens import HOURS_PER_DAY
+from joulebook_ledger.figures.lens import HOURS_PER_DAY
+from joulebook_ledger.figures.units_of import Unit, node, time_words
 from joulebook_ledger.store import reads_windows
 from joulebook_ledger.store.beside import Kin
 from joulebook_ledger.store.reads_windows import Evidence
-from joulebook_ledger.units_of import Unit, node, time_words
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import WhyNode
-    from joulebook_ledger.lens import Lens
+    from joulebook_ledger.figures.lens import Lens
     from joulebook_ledger.store.reads_amounts import Cell
     from joulebook_ledger.store.rows import Rows
 

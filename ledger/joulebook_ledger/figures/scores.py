@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from joulebook_ledger.directions import lower_is_better
+from joulebook_ledger.figures.directions import lower_is_better
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import ScoreBody

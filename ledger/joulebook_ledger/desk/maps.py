@@ -8,12 +8,12 @@ from joulebook_ledger.core.names import MAP_KINDS, NameMap
 from joulebook_ledger.core.periods import parse_time, time_text
 from joulebook_ledger.core.refusals import BadInput, Refused
 from joulebook_ledger.core.vocabulary import require_choice
-from joulebook_ledger.sheet import read_sheet
+from joulebook_ledger.desk.sheet import read_sheet
 from joulebook_ledger.store import reads
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import MapsBody
-    from joulebook_ledger.desk import Entry
+    from joulebook_ledger.desk.entering import Entry
     from joulebook_ledger.store.rows import Rows
 
 NEEDED, OTHERS = ("kind", "name", "value"), ("valid_from",)

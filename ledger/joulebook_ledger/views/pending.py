@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from joulebook_ledger.core.booking import subtract, target_of_day
 from joulebook_ledger.core.pricing import NOTHING
 from joulebook_ledger.core.timeline import lay_hour
-from joulebook_ledger.lens import HOURS_PER_DAY
+from joulebook_ledger.figures.lens import HOURS_PER_DAY
 from joulebook_ledger.store import reads_amounts, reads_due, reads_windows
 from joulebook_ledger.store.beside import Kin
 from joulebook_ledger.store.reads_amounts import Cell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from joulebook_ledger.core.pricing import Amounts
     from joulebook_ledger.core.timeline import UsageRow
-    from joulebook_ledger.lens import Lens
+    from joulebook_ledger.figures.lens import Lens
     from joulebook_ledger.store.rows import Rows
 
 

@@ -12,13 +12,13 @@ from joulebook_ledger.core.periods import day_text, month_of_day, month_text
 from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import split_by_largest_remainder
 from joulebook_ledger.core.vocabulary import IDLE, LABELS, RESERVED_ACCOUNTS
-from joulebook_ledger.footprints import PLACE
+from joulebook_ledger.figures.footprints import PLACE
 from joulebook_ledger.settings import SCOPES
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
-    from joulebook_ledger.lens import Lens
-    from joulebook_ledger.runfacts import RunFacts
+    from joulebook_ledger.figures.lens import Lens
+    from joulebook_ledger.figures.runfacts import RunFacts
 
 RUNS = "runs"
 UNIFORM = "uniform"

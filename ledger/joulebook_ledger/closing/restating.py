@@ -21,10 +21,10 @@ from joulebook_ledger.core.units import (
     decimal_text,
 )
 from joulebook_ledger.core.wire import decode_batch
-from joulebook_ledger.desk import Entry
-from joulebook_ledger.footprints import Portion, Sum, sums_of
-from joulebook_ledger.lens import Lens
-from joulebook_ledger.stand import stand_of
+from joulebook_ledger.desk.entering import Entry
+from joulebook_ledger.figures.footprints import Portion, Sum, sums_of
+from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.stand import stand_of
 from joulebook_ledger.store import reads, reads_amounts
 from joulebook_ledger.store.engine import alone
 from joulebook_ledger.store.facts import store_batch

@@ -13,14 +13,14 @@ from joulebook_ledger.core.units import (
     MILLISECONDS_PER_DAY,
     decimal_text,
 )
-from joulebook_ledger.lens import HOURS_PER_DAY
-from joulebook_ledger.remedies import remedy
-from joulebook_ledger.units_of import node
+from joulebook_ledger.figures.lens import HOURS_PER_DAY
+from joulebook_ledger.figures.remedies import remedy
+from joulebook_ledger.figures.units_of import node
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import WhyNode
     from joulebook_ledger.core.factors import Factor
-    from joulebook_ledger.lens import Lens
+    from joulebook_ledger.figures.lens import Lens
     from joulebook_ledger.store.reads_amounts import Cell
 
 MOST_HOURS = 400

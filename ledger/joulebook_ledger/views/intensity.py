@@ -15,20 +15,20 @@ from joulebook_ledger.core.quality import relative_sigma
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MICROGRAMS_PER_KILOGRAM, MILLISECONDS_PER_HOUR, PPM, scale_decimal
 from joulebook_ledger.core.vocabulary import IDLE, LONGEST_NAME
-from joulebook_ledger.footprints import PLACE, Sum, sums_of
-from joulebook_ledger.groups import RUNS
+from joulebook_ledger.figures.footprints import PLACE, Sum, sums_of
+from joulebook_ledger.figures.groups import RUNS
+from joulebook_ledger.figures.scores import run_scores
 from joulebook_ledger.measures.not_covered import NOT_COVERED
 from joulebook_ledger.queries import ReportQuery
-from joulebook_ledger.reports import lay_report
-from joulebook_ledger.scores import run_scores
 from joulebook_ledger.store import reads_runs
+from joulebook_ledger.views.reports import lay_report
 
 if TYPE_CHECKING:
     from joulebook_ledger.measures.bodies import SciBody, SciRow
     from joulebook_ledger.queries import SciQuery
-    from joulebook_ledger.reports import Laid
     from joulebook_ledger.store.reads_amounts import Cell
     from joulebook_ledger.store.rows import Rows
+    from joulebook_ledger.views.reports import Laid
 
 STANDARD = "ISO/IEC 21031:2024"
 COUNTED, STATED = "counted", "stated"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from joulebook_ledger.core.frontier import Point, rank
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.vocabulary import STAGES
-from joulebook_ledger.directions import EFFICIENCY_FACTS
+from joulebook_ledger.figures.directions import EFFICIENCY_FACTS
+from joulebook_ledger.figures.runfacts import FINISHED, RunFacts, run_facts
+from joulebook_ledger.figures.scores import RunScore, run_scores
 from joulebook_ledger.queries import RESOURCES
-from joulebook_ledger.resources import Resource, resources_of
-from joulebook_ledger.runfacts import FINISHED, RunFacts, run_facts
-from joulebook_ledger.scores import RunScore, run_scores
 from joulebook_ledger.store import reads, reads_runs
-from joulebook_ledger.tellapart import can_tell_apart
+from joulebook_ledger.views.resources import Resource, resources_of
+from joulebook_ledger.views.tellapart import can_tell_apart
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import RankBody, RankRow

@@ -1,0 +1,1 @@
+"""What both ends of a service agree on: addresses, tokens, packing, answers, and when to ask again."""
