@@ -17,7 +17,7 @@ def page(body: SciBody, paper: Page) -> str:
     heading = f"{paper.styled(f'Carbon per {unit}', 'bold')}  {' to '.join(months)}, boundary: {body['boundary']}"
     standard = sentence(f"Software carbon intensity ({body['standard']}), {body['intensity']}.", paper, "dim")
     columns = [
-        Column("MODEL", shrinks=True), Column("RUNS", right=True, leaves=2), Column(f"{unit.upper()}S", right=True),
+        Column("MODEL", shrinks=True), Column("RUNS", right=True, leaves=2), Column("COUNTED", right=True),
         Column("OPERATION", right=True, leaves=3), Column("EMBODIED", right=True, leaves=3), Column(f"PER {unit.upper()}", right=True),
         Column("+-", right=True, leaves=1),
     ]  # fmt: skip
