@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from fastapi import FastAPI
 from joulebook_api.serve import listening, server_of, url_of
 
 WAIT_SECONDS = 60
+_END = ""
+"""What follows the last line that a service has written."""
 _PROGRAM = """
 import sys
 from joulebook_api.serve import serve
@@ -44,6 +47,8 @@ def running(app: FastAPI, port: int = 0) -> Iterator[str]:
 class Service:
     """A service in a process of its own, which is ended with the test.
 
+    What it writes is read as it comes: a log that nobody reads fills its pipe, and the service would wait for ever to write a line.
+
     Attributes:
         url: Where it answers.
         lines: What it has written that was waited for, or all of it once it has ended.
@@ -54,12 +59,14 @@ class Service:
         command = [sys.executable, "-c", program, host]
         self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
+        self._written: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
         self.url = self.wait_for(lambda line: "event=serving url=" in line).partition("url=")[2].split()[0]
 
     def wait_for(self, is_wanted: Callable[[str], bool]) -> str:
         """Return the next line that it writes and that is wanted."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        while line := self._written.get():
             self.lines.append(line)
             if is_wanted(line):
                 return line
@@ -69,9 +76,16 @@ class Service:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code once it has ended."""
         self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=WAIT_SECONDS)
-        self.lines.append(rest)
-        return self.process.returncode
+        code = self.process.wait(WAIT_SECONDS)
+        self.lines.extend(iter(self._written.get, _END))
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as written:
+            for line in written:
+                self._written.put(line)
+        self._written.put(_END)
 
     def __enter__(self) -> Self:
         return self
@@ -81,4 +95,5 @@ class Service:
     ) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self._reading.join()

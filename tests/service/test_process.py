@@ -20,6 +20,7 @@ from joulebook_ledger.queries import ReportQuery
 
 pytestmark = pytest.mark.processes
 NOVEMBER_2024 = 1_730_419_200_000  # these services have this machine's clock, which may be any later one
+PIPE_BYTES, BYTES_PER_LINE = 65_536, 150  # what a pipe of Linux holds, and the least that a request adds to the log
 REPORT = ReportQuery(from_month=202411, to_month=202411, by=("run",))
 BATCHES = tuple(realistic_batches(Plan(runs=4, machines=2, start_ms=NOVEMBER_2024)))
 
@@ -76,6 +77,15 @@ def test_no_line_of_the_log_holds_a_secret(postgres_url: str, home: Path) -> Non
     assert "hunter2" not in said
     assert "another-secret-word" not in said
     assert (home / "token").read_text().strip() not in said
+
+
+def test_a_log_that_no_test_waits_for_holds_up_nobody(sqlite_url: str, home: Path) -> None:
+    """The helper of these tests reads more than a pipe holds; a service that waits to write its log answers nobody."""
+    with start(sqlite_url, home) as service, httpx2.Client() as stranger:
+        for _ in range(PIPE_BYTES // BYTES_PER_LINE + 1):
+            assert stranger.get(f"{service.url}/v1/hosts").status_code == 401
+        service.end()
+    assert sum(map(len, service.lines)) > PIPE_BYTES
 
 
 @pytest.mark.postgres
