@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class FakeAmdSmi:
         """Show these GPUs."""
         self.uuids = uuids
         self.started = 0
+        self.named: Counter[str] = Counter()
         self.accumulator = 1_000_000
         self.watts: dict[str, Any] = {"average_socket_power": "N/A", "current_socket_power": 140, "socket_power": 140}
         self.processes: list[dict[str, Any]] = []
@@ -64,6 +66,13 @@ class FakeAmdSmi:
     def amdsmi_get_gpu_asic_info(self, handle: str) -> dict[str, str]:
         """Return the model."""
         return {"market_name": f"AMD Instinct of {handle}"}
+
+    def amdsmi_get_gpu_enumeration_info(self, handle: str) -> dict[str, Any]:
+        """Return how ROCm calls a board, or the next partition of it."""
+        self._check("amdsmi_get_gpu_enumeration_info")
+        self.named[handle] += 1
+        number = [place for place, uuid in enumerate(self.uuids) if uuid == handle][self.named[handle] - 1]
+        return {"drm_card": 0, "hsa_id": 0, "hip_id": number, "hip_uuid": f"GPU-{handle * 16}"[:20]}
 
     def amdsmi_get_energy_count(self, handle: str) -> dict[str, Any]:
         """Return the counter and its unit in microjoules, a float of 32 bits."""
@@ -164,7 +173,7 @@ def test_a_driver_that_does_not_start_is_absent_with_its_reason() -> None:
 def test_partitions_of_one_board_are_one_meter() -> None:
     """They show the same energy; counting each would count it often."""
     meters, absent = find_amd_gpus(FakeAmdSmi("a", "a", "b"))
-    assert [(meter.description.device, meter.index) for meter in meters] == [("a", 0), ("b", 2)]
+    assert [(meter.description.device, sorted(meter.rocm_names)) for meter in meters] == [("a", [0, 1]), ("b", [2])]
     assert absent == []
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.tracked import Place
 
 from joulebook_collectors.host.processes import sees_host_pids
 from joulebook_collectors.meters.meter import DeviceProcesses, Holder, MeterDescription
+from joulebook_collectors.meters.visibility import NAMING_VARIABLES
 from joulebook_collectors.presence.attendance import Attendance
 from joulebook_collectors.presence.gpus import GpuLookout
 from joulebook_collectors.presence.span import Span
 from joulebook_collectors.presence.tracked import Tracked, Work
+from joulebook_collectors.spool.segments import decode_frames
 
 RUN, OTHER = "a" * 32, "b" * 32
 
@@ -24,6 +27,7 @@ class Gpu:
     def __init__(self, index: int, seen: DeviceProcesses) -> None:
         """Take what the driver says."""
         self.index = index
+        self.rocm_names: dict[int, str] = {}
         self.seen = seen
         self.description = MeterDescription(
             device=f"GPU-{index}", domain="gpu", component="gpu", max_power_mw=700_000, label="H", method="counter"
@@ -100,6 +104,25 @@ def test_a_run_holds_the_devices_it_is_named_for_and_no_others() -> None:
 def test_an_unset_variable_holds_nothing() -> None:
     """Only memory on the device does."""
     assert claims([Gpu(0, DeviceProcesses((Holder(98, 1),), {}))])["holding"] == []
+
+
+def test_a_process_tells_every_variable_that_names_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are when its runs change: those of ROCm beside those of CUDA, and nothing where none is set."""
+    for name in NAMING_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    place = Place(tmp_path)
+    program = """
+    import os, joulebook
+    with joulebook.track(model="m"):
+        os.environ |= {"HIP_VISIBLE_DEVICES": "1", "ROCR_VISIBLE_DEVICES": "0,2"}
+        with joulebook.track(model="n"):
+            pass
+    """
+    place.run(program, CUDA_VISIBLE_DEVICES="")
+    frames = [frame for path in place.boot.rglob("*.segment") for frame in decode_frames(path.read_bytes())[0]]
+    told = [frame["mark"].get("visible") for frame in frames if "mark" in frame]
+    assert told[0] == ["", None, None, None]
+    assert told[-1] == ["", None, "1", "0,2"]
 
 
 def test_two_runs_on_one_device_share_it_by_what_they_do() -> None:

@@ -14,6 +14,7 @@ import time
 
 from joulebook_collectors.agent.loop import Channel
 from joulebook_collectors.host.processes import is_alive, process_state, resident_bytes
+from joulebook_collectors.meters.visibility import NAMING_VARIABLES
 from joulebook_collectors.reading.link_words import FORM, KINDS, LONGEST_LINE
 from joulebook_collectors.spool.endings import SPOKEN, killed_id, move_to_done, open_events
 from joulebook_collectors.spool.segments import create_segment, decode_line, encode_frame
@@ -358,7 +359,9 @@ class JobChannel(Channel):
             checked["apart"] = apart
         visible = mark.get("visible")
         if visible is not None:
-            checked["visible"] = [None if text is None else str(text)[:4096] for text in visible][:2]
+            checked["visible"] = [
+                None if text is None else str(text)[:4096] for text in visible[: len(NAMING_VARIABLES)]
+            ]
         return checked
 
     def _acknowledge(self) -> None:

@@ -90,10 +90,12 @@ def find_amd_gpus(library: Any = None, *, root: str = "/") -> tuple[list[AmdGpuM
         uuid = session.ask("amdsmi_get_gpu_device_uuid", handle)
         if isinstance(uuid, NoData):
             absent.append(Absent(f"AMD GPU {index}", "gpu", uuid.reason, session.told(uuid.reason)))
-        elif str(uuid) not in [
-            meter.description.device for meter in meters
-        ]:  # partitions show their board's energy again
-            meters.append(AmdGpuMeter(session, handle, str(uuid), index))
+            continue
+        board = next((meter for meter in meters if meter.description.device == str(uuid)), None)
+        if board is None:  # else a partition, which shows its board's energy again
+            board = AmdGpuMeter(session, handle, str(uuid))
+            meters.append(board)
+        board.rocm_names.update(_rocm_name(session, handle))
     if not meters:
         session.stop()
         absent = absent or [Absent("AMD SMI", "gpu", NOT_FOUND)]
@@ -103,9 +105,11 @@ def find_amd_gpus(library: Any = None, *, root: str = "/") -> tuple[list[AmdGpuM
 class AmdGpuMeter:
     """One AMD GPU."""
 
-    def __init__(self, session: AmdSession, handle: Any, uuid: str, index: int) -> None:
+    index = -1  # CUDA numbers no such device
+
+    def __init__(self, session: AmdSession, handle: Any, uuid: str) -> None:
         """Look what this device offers: the counter, else a power sensor. Made by `find_amd_gpus`."""
-        self.index = index
+        self.rocm_names: dict[int, str] = {}
         self._session = session
         self._handle = handle
         self._is_closed = False
@@ -185,6 +189,13 @@ class AmdGpuMeter:
         told = self._session.ask("amdsmi_get_power_cap_info", self._handle)
         greatest = 0 if isinstance(told, NoData) else int(told["max_power_cap"]) // 1_000
         return greatest if 0 < greatest <= HIGHEST_POWER_MW else HIGHEST_POWER_MW
+
+
+def _rocm_name(session: AmdSession, handle: Any) -> dict[int, str]:
+    told = session.ask("amdsmi_get_gpu_enumeration_info", handle)
+    if isinstance(told, NoData) or not isinstance(told["hip_id"], int):
+        return {}
+    return {told["hip_id"]: str(told["hip_uuid"])}
 
 
 def load_library() -> None:

@@ -40,6 +40,7 @@ class AppleMeter(NamesNobody):
     """One counter of the chip."""
 
     index = 0  # the one GPU there is
+    rocm_names: dict[int, str] = {}  # noqa: RUF012 - typing.ClassVar would cost an import on the measured path
 
     def __init__(self, monitor: Any, field: str, device: str, processor: str) -> None:
         """Read `field` of what the monitor says."""

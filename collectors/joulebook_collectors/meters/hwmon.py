@@ -58,6 +58,7 @@ class EnergyCounter(NamesNobody):
     """A counter of microjoules in one file: an Intel GPU, or a socket."""
 
     index = -1  # CUDA numbers no such device
+    rocm_names: dict[int, str] = {}  # noqa: RUF012 - typing.ClassVar would cost an import on the measured path
 
     def __init__(self, path: str, description: MeterDescription) -> None:
         """Read the counter in `path`."""
@@ -76,6 +77,7 @@ class Rails(NamesNobody):
     """One rail of a board, or what flows into the board less the rails that count by themselves."""
 
     index = 0  # a Jetson has one GPU, and CUDA numbers it 0
+    rocm_names: dict[int, str] = {}  # noqa: RUF012 - as above
 
     def __init__(self, rail: tuple[str, str], less: tuple[tuple[str, str], ...], description: MeterDescription) -> None:
         """Take the voltage and current files of the rail, and of those to be taken off."""

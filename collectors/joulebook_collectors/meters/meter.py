@@ -207,7 +207,11 @@ class ProcessMeter(Meter, Protocol):
 
     @property
     def index(self) -> int:
-        """Its number in the driver's order; below 0 where no program numbers it."""
+        """Its number as CUDA counts in the driver's order; below 0 where CUDA does not number it."""
+
+    @property
+    def rocm_names(self) -> dict[int, str]:
+        """Its number as ROCm counts -> its UUID as ROCm writes it, of each of its partitions; empty where ROCm does not number it."""
 
     def contains(self, instance: str) -> bool:
         """Tell whether a MIG instance is a part of it."""

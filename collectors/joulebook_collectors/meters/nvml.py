@@ -85,6 +85,7 @@ class GpuMeter:
     def __init__(self, session: Session, handle: Any, uuid: str, index: int) -> None:
         """Look what this device offers: the counter, else a power sensor. Made by `find_gpus`."""
         self.index = index
+        self.rocm_names: dict[int, str] = {}
         self._session = session
         self._handle = handle
         self._generation = session.generation

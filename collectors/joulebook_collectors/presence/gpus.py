@@ -50,7 +50,7 @@ class GpuLookout:
         if not self._gpus:
             return
         for tracked in attendance.tracked.values():
-            named = named_devices(tracked.visible[0], self._gpus, tracked.visible[1]) or ()
+            named = named_devices(tracked.visible, self._gpus) or ()
             resident = [device for device, pids in self._residents.items() if not pids.isdisjoint(tracked.work)]
             tracked.devices = sorted({*named, *resident})
         self._before = {pid: tracked.runs for pid, tracked in attendance.owners().items()}

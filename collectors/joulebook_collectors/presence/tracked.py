@@ -46,7 +46,7 @@ class Tracked:
         runs: Runs in force in it.
         apart: Those of them that bear no static part.
         is_side_by_side: Whether several are in force at once, in threads.
-        visible: What it says of the devices it may see.
+        visible: What `NAMING_VARIABLES` say in it; nothing where none is set.
         devices: Devices it holds.
         memory_bytes: Resident memory of all that belong to it.
         work: Process id -> CPU time, of itself and what belongs to it.
@@ -74,7 +74,7 @@ class Tracked:
         self.runs: list[str] = []
         self.apart: list[str] = []
         self.is_side_by_side = False
-        self.visible: list[str | None] = [None, None]
+        self.visible: list[str | None] = []
         self.devices: list[str] = []
         self.memory_bytes = 0
         self.work: dict[int, Work] = {}
@@ -97,7 +97,7 @@ class Tracked:
         self.runs = mark["runs"]
         self.apart = mark.get("apart", [])
         self.is_side_by_side = len(self.runs) > 1
-        self.visible = mark.get("visible", [None, None])
+        self.visible = mark.get("visible", [])
         self.memory_bytes = max(self.memory_bytes, mark.get("memory", 0))
         self.seen_us = mark["at_us"]
 

@@ -14,6 +14,7 @@ from joulebook_collectors.host.guard import harmless
 from joulebook_collectors.host.identity import boot_id, host_name, machine_id
 from joulebook_collectors.host.lock import read_file
 from joulebook_collectors.host.processes import LINUX, process_state, resident_bytes
+from joulebook_collectors.meters.visibility import NAMING_VARIABLES
 from joulebook_collectors.reading.watcher import Watcher
 from joulebook_collectors.spool.checkpoint import read_checkpoint
 from joulebook_collectors.spool.endings import ENDED, STARTED, move_to_done
@@ -298,9 +299,9 @@ class Session:
         apart = sorted({opened.run for opened in inner if not opened.bears_static})
         if apart:
             mark["apart"] = apart
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:
-            mark["visible"] = [visible, os.environ.get("CUDA_DEVICE_ORDER")]
+        visible = [os.environ.get(name) for name in NAMING_VARIABLES]
+        if any(text is not None for text in visible):
+            mark["visible"] = visible
         return mark
 
 
