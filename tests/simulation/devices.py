@@ -178,6 +178,7 @@ class SimGpu(SimMeter):
         """Answer from now on."""
         super().__init__(device, host, clock, reads, random)
         self.index = index
+        self.rocm_names: dict[int, str] = {}
         self._asked_us = host.world.now_us
 
     def contains(self, instance: str) -> bool:
