@@ -70,6 +70,7 @@ class Watcher:
         "_ready",
         "_segment",
         "_settings",
+        "_starting",
         "_thread",
         "_wanted",
         "has_read",
@@ -94,6 +95,7 @@ class Watcher:
         self._ready = threading.Event()
         self._queued = False
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     @property
     def is_reading(self) -> bool:
@@ -111,11 +113,12 @@ class Watcher:
         self._wanted.set()
         if self._is_read_by_agent():
             self._ready.set()
-        if self._thread is None or not self._thread.is_alive():
-            if not self._ready.is_set():
-                load_library()
-            self._thread = threading.Thread(target=self._wait_and_read, name="joulebook", daemon=True)
-            self._thread.start()
+        with self._starting:  # runs of two threads may begin at once: a second reader would call the first one's reading done
+            if self._thread is None or not self._thread.is_alive():
+                if not self._ready.is_set():
+                    load_library()
+                self._thread = threading.Thread(target=self._wait_and_read, name="joulebook", daemon=True)
+                self._thread.start()
         self.announce()
         self._ready.wait(BASELINE_SECONDS)
 
