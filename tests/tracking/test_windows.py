@@ -134,7 +134,7 @@ def test_a_window_that_is_given_up_ends_where_it_was_last_read() -> None:
 def test_the_lowest_minute_becomes_the_static_power() -> None:
     """Where nobody declared it: the lowest one-minute mean seen in this boot, and the use says so."""
     watched = watch()
-    watched.span.hold([RUN], 60_000_000)
+    watched.span.hold_host([(1, [RUN])], 60_000_000, 1)
     watched.span.length_us = 60_000_000
     joules = 0
     for second in range(200):
@@ -149,7 +149,7 @@ def test_the_lowest_minute_becomes_the_static_power() -> None:
 def test_runs_side_by_side_in_threads_share_equally_and_say_so() -> None:
     """Two runs in force in one process at once."""
     watched = watch()
-    watched.span.hold([RUN, OTHER], 1_000_000)
+    watched.span.hold_host([(1, [RUN, OTHER])], 1_000_000, 1)
     watched.span.length_us = 1_000_000
     watched.span.side_by_side = True
     watched.span.be_active(watched.span.cpu, [RUN, OTHER], 900)
@@ -165,7 +165,7 @@ def test_the_machines_time_is_shared_by_what_of_it_is_held() -> None:
     """Of two devices one is held by one run: half of the time is its, the rest is idle."""
     watched = Watch(None, time_meter("boot"), start_ms=START, max_gap_ms=1_500, span=Span())
     watched.span.length_us = 1_000_000
-    watched.span.hold([RUN], 1_000_000)
+    watched.span.hold_host([(1, [RUN])], 1_000_000, 1)
     watched.span.hold([RUN], 1_000_000, "GPU-1")
     (window,) = watched.close(START + 1_000)
     assert [use["time_ms"] for use in watched.uses(window, ["GPU-1", "GPU-2"])] == [500]
@@ -179,7 +179,7 @@ def test_a_run_with_the_scope_of_its_process_bears_no_static_part() -> None:
     )
     watched = watch(described)
     watched.span.length_us = 1_000_000
-    watched.span.hold([RUN], 1_000_000)
+    watched.span.hold_host([(1, [RUN])], 1_000_000, 1)
     watched.span.apart.append(RUN)
     observe(watched, (0, counter(0)), (1, counter(10**6)))
     (window,) = watched.close(START + 1_000)
@@ -218,7 +218,7 @@ def test_whatever_is_read_windows_join_without_overlap_and_uses_never_exceed_the
             value += power_w * pause_ms * 1_000
             watched.observe(counter(value), now)
         watched.span.length_us += pause_ms * 1_000
-        watched.span.hold(holders, pause_ms * 1_000)
+        watched.span.hold_host([(1, sorted(holders))] if holders else [], pause_ms * 1_000, 1)
         watched.span.be_active(watched.span.cpu, holders, busy_us)
         watched.span.host["cpu"] += host_us
         if ends:
@@ -245,7 +245,7 @@ def test_windows_and_uses_of_one_instant_are_one_frame() -> None:
     """So that no reading is ever read without its uses."""
     watched = watch()
     watched.span.length_us = 1_000_000
-    watched.span.hold([RUN], 1_000_000)
+    watched.span.hold_host([(1, [RUN])], 1_000_000, 1)
     observe(watched, (0, counter(0)), (1, counter(10**6)))
     frame = frame_of([watched], [watched.close(START + 1_000)])
     assert sorted(frame) == ["readings", "uses"]

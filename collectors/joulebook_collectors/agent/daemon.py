@@ -225,7 +225,7 @@ class Agent:
         before = read_checkpoint(self._folder)
         base = self._settings.base
         self._clock = clock_after(self._folder, before)
-        self._attendance = Attendance(self._folder, time.monotonic_ns() // 1000, base.proc_root)
+        self._attendance = Attendance(self._folder, time.monotonic_ns() // 1000, base.proc_root, base.sysfs_root)
         if not self._presence.is_empty:
             self._attendance.presence = Presence(
                 self._presence, self._note, now_ms=self._now_ms, proc_root=base.proc_root, cgroup_root=f"{base.sysfs_root}/fs/cgroup",

@@ -137,6 +137,14 @@ def membership(pid: int, proc_root: str = "/proc") -> str:
     return parse_membership(read_bytes(f"{proc_root}/{pid}/cgroup") or b"")
 
 
+def membership_v2(pid: int | str, proc_root: str = "/proc") -> str:
+    """Return the path of a process's group of version 2; empty where it has none or is gone."""
+    for line in (read_bytes(f"{proc_root}/{pid}/cgroup") or b"").decode("utf-8", "replace").splitlines():
+        if line.startswith("0::"):
+            return line[3:].removesuffix(" (deleted)")
+    return ""
+
+
 def parse_usage_us(text: bytes) -> int | None:
     """Return the CPU time of cpu.stat, microseconds."""
     return _value_of(text, b"usage_usec")

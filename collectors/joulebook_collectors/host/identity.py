@@ -105,7 +105,7 @@ def clean(text: str) -> str:
 def logical_cpus(proc_root: str = "/proc", sysfs_root: str = "/sys") -> int:
     """Return how many logical cpus are built in: all of them, so that one taken offline makes no other machine."""
     present = _text(f"{sysfs_root}/devices/system/cpu/present").strip()
-    counted = _count_of_ranges(present)
+    counted = count_of_ranges(present)
     if counted:
         return counted
     lines = _text(f"{proc_root}/stat", 1 << 16).splitlines() if LINUX else []
@@ -113,7 +113,7 @@ def logical_cpus(proc_root: str = "/proc", sysfs_root: str = "/sys") -> int:
     return online or os.cpu_count() or 1
 
 
-def _count_of_ranges(text: str) -> int:
+def count_of_ranges(text: str) -> int:
     """Return how many numbers a list such as "0-3,8,10-11" names; 0 where it is no such list."""
     total = 0
     for part in text.split(","):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from joulebook_collectors.host.allotment import THOUSANDTHS, Processors
 from joulebook_collectors.host.identity import Host, host_of
 from joulebook_collectors.host.processes import sees_host_pids
 from joulebook_collectors.meters import meter as reasons
@@ -71,7 +72,7 @@ def diagnose(found: FoundMeters, *, sysfs_root: str = "/sys", proc_root: str = "
     absent = [_absent(missing, host, sysfs_root) for missing in found.absent]
     if found.gpus and not sees_host_pids(proc_root):
         absent.append(_HIDDEN_PIDS)
-    return (*present, *absent)
+    return (*present, *absent, *_bounds(proc_root, sysfs_root))
 
 
 _HIDDEN_PIDS = Finding(
@@ -83,6 +84,25 @@ _HIDDEN_PIDS = Finding(
     "CUDA_VISIBLE_DEVICES alone.",
     remedy="Start the container with --pid=host.",
 )
+
+
+def _bounds(proc_root: str, sysfs_root: str) -> list[Finding]:
+    """Return what is to be said where a container or unit may use a part of the processors only."""
+    processors = Processors(proc_root, sysfs_root)
+    allotment = processors.of_process("self")
+    if not allotment.thousandths:
+        return []
+    part, whole = allotment.thousandths / THOUSANDTHS, processors.thousandths // THOUSANDTHS
+    return [
+        Finding(
+            name="processors of this group",
+            component="cpu",
+            is_present=True,
+            detail=f"{part:g} of {whole}, by {allotment.origin}",
+            why=f"Meters are the host's. Of what it draws when idle, runs here bear {part:g}/{whole}; of what its work "
+            "draws, the share of their CPU time.",
+        )
+    ]
 
 
 def _present(meter: Meter, host: Host) -> Finding:

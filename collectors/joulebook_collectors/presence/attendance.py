@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from joulebook_collectors.host.allotment import Processors
 from joulebook_collectors.host.lock import is_held, read_file
 from joulebook_collectors.host.processes import (
     all_processes,
@@ -20,7 +21,7 @@ from joulebook_collectors.host.processes import (
 )
 from joulebook_collectors.presence.finished import Finished
 from joulebook_collectors.presence.span import CPU, MEMORY
-from joulebook_collectors.presence.tracked import Tracked
+from joulebook_collectors.presence.tracked import Tracked, by_group
 from joulebook_collectors.spool.endings import DONE
 from joulebook_collectors.spool.segments import decode_frames, is_newer, segment_names
 
@@ -45,6 +46,7 @@ class Attendance:
     Attributes:
         tracked: Path of a segment -> its process.
         gone: Segments whose process is gone, by path, and when it was last seen; 0 where it was gone before we looked.
+        processors: The processors of the host, and who may use how many.
         presence: Who finds the jobs that nobody announced; None but in an agent that is to.
     """
 
@@ -60,13 +62,15 @@ class Attendance:
         "_used_bytes",
         "gone",
         "presence",
+        "processors",
         "tracked",
     )
 
-    def __init__(self, folder: str, now_us: int, proc_root: str = "/proc") -> None:
+    def __init__(self, folder: str, now_us: int, proc_root: str = "/proc", sysfs_root: str = "/sys") -> None:
         self.tracked: dict[str, Tracked] = {}
         self.gone: list[tuple[str, int]] = []
         self.presence: Presence | None = None
+        self.processors = Processors(proc_root, sysfs_root)
         self._folder = folder
         self._finished = Finished(folder)
         self._is_first_look = True
@@ -230,11 +234,12 @@ class Attendance:
         self._cursor_us = until_us
         inside = {tracked.above for tracked in self.tracked.values() if tracked.runs}
         present = [tracked for path, tracked in self.tracked.items() if tracked.runs and path not in inside]
-        runs = {run for tracked in present for run in tracked.runs}
+        processors = self.processors.thousandths or 1
+        groups = by_group(present, processors)
         devices = {device for tracked in present for device in tracked.devices}
         for span in spans:
             span.length_us += length_us
-            span.hold(runs, length_us)
+            span.hold_host(groups, length_us, processors)
             for device in devices:
                 span.hold(
                     {r for tracked in present if device in tracked.devices for r in tracked.runs}, length_us, device
@@ -253,6 +258,7 @@ class Attendance:
         known = starter.work.pop(tracked.pid, None) if starter else None
         before = known.cpu_us + known.waited_us if known else 0
         tracked.begin(mark["cpu_us"], mark["waited_us"])
+        tracked.bound(self.processors.of_process(tracked.pid))
         tracked.before_us = max(0, mark["cpu_us"] + mark["waited_us"] - before)
         if starter is not None and starter.is_job:
             tracked.above = next(path for path, job in self.tracked.items() if job is starter)

@@ -99,6 +99,8 @@ def _enter(attendance: Attendance, path: str, job: Job) -> Tracked:
     entry.runs = [job.run]
     entry.started = job.number
     entry.cgroup = job.folder
+    if job.folder:
+        entry.bound(attendance.processors.of_group(job.folder))
     entry.base_us = (cpu_us(job.folder) or 0) if job.folder else 0
     return entry
 

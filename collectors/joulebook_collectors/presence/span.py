@@ -26,7 +26,7 @@ class Span:
     """The sums since one window start.
 
     Attributes:
-        holding: Run -> its time on this host, shared by all runs that were there at each instant.
+        holding: Run -> its time on this host, shared by all runs that were there at each instant, by what each may use of it.
         cpu: Run -> CPU time, microseconds.
         memory: Run -> resident bytes × microseconds.
         host: CPU and MEMORY -> the same of the whole host; 0 where the kernel does not say.
@@ -80,12 +80,28 @@ class Span:
         """The weight of holding that there was, whoever held."""
         return self.length_us * FINE
 
-    def hold(self, runs: Iterable[str], length_us: int, device: str = "") -> None:
-        """Share an instant of the host, or of one device, among the runs that were there."""
+    def hold(self, runs: Iterable[str], length_us: int, device: str) -> None:
+        """Share an instant of a device among the runs that were there."""
         present = sorted(set(runs))
-        sums = self.held.setdefault(device, {}) if device else self.holding
+        sums = self.held.setdefault(device, {})
         for run in present:
             sums[run] = sums.get(run, 0) + length_us * FINE // len(present)
+
+    def hold_host(self, groups: Iterable[tuple[int, list[str]]], length_us: int, processors: int) -> None:
+        """Share an instant of the host among groups of runs, by the processors that each group may use.
+
+        Args:
+            groups: Of each group how much of the processors it may use, and its runs, which share that equally.
+            length_us: How long the instant is.
+            processors: All processors of the host, in the same unit: where the groups may use less together, the rest is not held;
+                where they may use more, they are cut to it in proportion.
+        """
+        groups = list(groups)
+        whole = max(processors, sum(allotted for allotted, _ in groups))
+        for allotted, runs in groups:
+            for run in runs:
+                held = length_us * FINE * allotted // (whole * len(runs))
+                self.holding[run] = self.holding.get(run, 0) + held
 
     def be_active(self, what: dict[str, int], runs: Iterable[str], amount: int) -> None:
         """Share an amount of activity among the runs that were in force in a process, equally."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
+    from joulebook_collectors.host.allotment import Allotment
     from joulebook_collectors.host.processes import ProcessState
 
 
@@ -54,14 +56,16 @@ class Tracked:
         seen_us: When it was last seen alive.
         is_job: Whether it is no process that tracks, but a job that the agent found (`jobs_seen`).
         above: Path of the job's entry that it is in; empty for none.
+        allotted: What its group may use of the host's processors, in thousandths of one; 0 for all of them.
+        group: The control group that bounds it, which all in it share; empty for none.
         cgroup: Of a job, the folder of its control group; empty for none.
         base_us: Of a job, what its group's counter said when it was first seen.
         inside_us: Of a job, what was given to it and to those in it since.
     """
 
     __slots__ = (
-        "above", "ancestors", "apart", "base_us", "before_us", "cgroup", "devices", "inside_us", "is_job", "is_new", "is_side_by_side",
-        "memory_bytes", "offset", "owed_us", "pid", "runs", "seen_us", "started", "visible", "work",
+        "above", "allotted", "ancestors", "apart", "base_us", "before_us", "cgroup", "devices", "group", "inside_us", "is_job", "is_new",
+        "is_side_by_side", "memory_bytes", "offset", "owed_us", "pid", "runs", "seen_us", "started", "visible", "work",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -82,6 +86,8 @@ class Tracked:
         self.seen_us = 0
         self.is_job = False
         self.above = ""
+        self.allotted = 0
+        self.group = ""
         self.cgroup = ""
         self.base_us = 0
         self.inside_us = 0
@@ -100,6 +106,10 @@ class Tracked:
         self.visible = mark.get("visible", [])
         self.memory_bytes = max(self.memory_bytes, mark.get("memory", 0))
         self.seen_us = mark["at_us"]
+
+    def bound(self, allotment: Allotment) -> None:
+        """Take what it may use of the host."""
+        self.allotted, self.group = allotment.thousandths, allotment.folder
 
     def begin(self, cpu_us: int, waited_us: int) -> None:
         """Count its own work from here on."""
@@ -143,3 +153,11 @@ class Tracked:
                 setattr(tracked, name, state[name])
         tracked.work = {pid: Work(*entry) for pid, *entry in state["work"]}
         return tracked
+
+
+def by_group(present: Iterable[Tracked], processors: int) -> list[tuple[int, list[str]]]:
+    """Return the runs that are present by what bounds them: of each group what it may use of the processors, and its runs."""
+    groups: dict[str, tuple[int, set[str]]] = {}
+    for tracked in present:
+        groups.setdefault(tracked.group, (tracked.allotted or processors, set()))[1].update(tracked.runs)
+    return [(allotted, sorted(runs)) for allotted, runs in groups.values()]

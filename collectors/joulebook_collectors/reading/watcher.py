@@ -180,7 +180,9 @@ class Watcher:
             before = read_checkpoint(self._folder)
             reader = Reader(
                 found=self._found,
-                attendance=Attendance(self._folder, time.monotonic_ns() // 1000, settings.proc_root),
+                attendance=Attendance(
+                    self._folder, time.monotonic_ns() // 1000, settings.proc_root, settings.sysfs_root
+                ),
                 segment=self._segment,
                 checkpoint=checkpoint,
                 clock=clock_after(self._folder, before),
