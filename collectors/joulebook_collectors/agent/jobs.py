@@ -167,7 +167,8 @@ class JobChannel(Channel):
         wait_seconds = self._jobs.spend(self.uid, len(data))
         if wait_seconds:
             self.pause_until = time.monotonic() + wait_seconds
-            if self.segment is None and not self._ends_when_sent:  # who is not listened to cannot be blamed for his silence
+            # Who is not listened to cannot be blamed for his silence.
+            if self.segment is None and not self._ends_when_sent:
                 self.until = self.pause_until + SILENCE_SECONDS
         if self.segment is not None:
             self._acknowledge()

@@ -113,7 +113,8 @@ class Watcher:
         self._wanted.set()
         if self._is_read_by_agent():
             self._ready.set()
-        with self._starting:  # runs of two threads may begin at once: a second reader would call the first one's reading done
+        # Runs of two threads may begin at once; of two readers the second would call the first one's reading done.
+        with self._starting:
             if self._thread is None or not self._thread.is_alive():
                 if not self._ready.is_set():
                     load_library()
