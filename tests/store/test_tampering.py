@@ -14,6 +14,7 @@ from helpers.stored_book import StoredBook, batch_of, entered, grid, pue, tariff
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Placement, Site
 from joulebook_ledger.core.facts import Correction, Restatement, Retirement
+from joulebook_ledger.core.instruments import Allocation, Instrument
 from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.store import chain
@@ -27,11 +28,6 @@ UNIQUE = ("number", "sequence", "receipt", "link", "month", "revision", "entry",
 OCTOBER = NOVEMBER - 24 * HOUR
 JOURNAL = ("receipt", "link", "sealed_receipt", "entry", "posting", *chain.CLOSE_PARTS)
 TABLES = (*SHAPES, *JOURNAL)
-TODAY = {
-    "reader", "meter", "meter_window", "meter_use", "run_event", "score", "work_count", "site", "placement", "factor", "name_map",
-    "correction", "retirement", "restatement", "receipt", "link", "sealed_receipt", "entry", "posting", "month_close", "close_total",
-    "close_figure", "close_label",
-}  # fmt: skip
 
 
 def fill(book: StoredBook) -> None:
@@ -86,6 +82,19 @@ def fill(book: StoredBook) -> None:
             grid(site.zone, 50_000_000 + number, evidence_name="a.pdf", evidence_digest="d"),
         )
         team = NameMap(kind="team", name=machine, value="lab", version="v1")
+        certificate = Instrument(
+            issuer="registry",
+            instrument=f"GO-{number}",
+            version="v1",
+            kind="certificate",
+            market=site.zone,
+            vintage_from_ms=OCTOBER,
+            vintage_to_ms=NOVEMBER,
+            energy_mj=10**9 + number,
+        )
+        assigned = Allocation(
+            market=site.zone, year=2026, version="v1", state="provisional", content=f'{{"n":{number}}}', author="ada"
+        )
         book.deliver(
             entered(
                 10 + number,
@@ -93,6 +102,8 @@ def fill(book: StoredBook) -> None:
                 place,
                 *prices,
                 team,
+                certificate,
+                assigned,
                 Retirement(reader=story.reader.reader, reason="gone", author="ada"),
             )
         )
@@ -101,7 +112,10 @@ def fill(book: StoredBook) -> None:
     key = book.ask(
         "SELECT meter, reader, start_ms FROM meter_window WHERE energy_mj IS NOT NULL ORDER BY start_ms, meter LIMIT 2"
     )
-    wrong = [Correction(table="meter_window", key=key_text(row), reason="a test load", author="ada") for row in key]
+    wrong = [
+        Correction(table="meter_window", key=key_text(row), reason=f"test load {number}", author="ada")
+        for number, row in enumerate(key)
+    ]
     book.deliver(entered(20, *wrong, grid("FR", 40_000_000, version="v2"), grid("DE", 41_000_000, version="v2")))
     (link,) = book.ask("SELECT MAX(sequence) FROM link")[0]
     for number in range(2):
@@ -130,17 +144,18 @@ Attack = Callable[..., list[str]]
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of a book that proves itself, with two rows or more in every table that is in use."""
+    """Return the file of a book that proves itself, with two rows or more in every table."""
     path = tmp_path_factory.mktemp("sound") / "book.sqlite"
     book = StoredBook(f"sqlite:///{path}")
     fill(book)
     parts = (
         "INSERT INTO close_figure VALUES (202611, 'idle', '{}'), (202611, 'run-1', '{\"cost\":1}')",
+        "INSERT INTO close_source VALUES (202611, 'm1', 1, 2, 'm1', 'one', 'site-0', '{}'), (202611, 'm2', 1, 2, 'm2', 'two', 'site-1', '{}')",
         "INSERT INTO close_label VALUES (202611, 'run-0', '{\"model\":\"m1\"}'), (202611, 'run-1', '{}')",
     )
     book.close_month(202611, parts=parts)
     assert failures(path) == []
-    assert {table for table in TABLES if book.count(table) > 1} >= TODAY
+    assert [table for table in TABLES if book.count(table) < 2] == []
     book.close()
     return path
 
@@ -187,7 +202,7 @@ def attacked(lawless: sqlite3.Connection) -> Attack:
 
 
 def table_of(path: Path, table: str) -> Table:
-    """Return a table of the book; a test is left out where nothing of this kind is in it."""
+    """Return a table of the book."""
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute(f"PRAGMA table_info({table})").fetchall()
         columns = {row[1]: row[2] for row in found}
@@ -196,8 +211,6 @@ def table_of(path: Path, table: str) -> Table:
             dict(zip(columns, row, strict=True))
             for row in connection.execute(f"SELECT * FROM {table} ORDER BY {', '.join(key)}")
         ]
-    if not rows:
-        pytest.skip("nothing of this kind is in the book")
     return Table(columns, key, rows)
 
 
@@ -244,9 +257,7 @@ def test_two_rows_that_were_swapped_are_seen(attacked: Attack, sound: Path, name
     table = table_of(sound, name)
     others = [column for column in table.columns if column not in table.key]
     one = table.rows[0]
-    other = next((row for row in reversed(table.rows) if any(row[c] != one[c] for c in others)), None)
-    if other is None:
-        pytest.skip("there are no two rows that differ beside their keys")
+    other = next(row for row in reversed(table.rows) if any(row[c] != one[c] for c in others))
     swaps = [
         (f"DELETE FROM {name} WHERE {where}", values) for where, values in (at(table, row) for row in (one, other))
     ]
