@@ -133,6 +133,43 @@ def test_a_slurm_job_is_a_run_from_when_it_is_seen_until_it_leaves(host: Host) -
     assert not host.attendance.runs
 
 
+def test_a_group_without_a_process_yet_is_not_told_of_before_it_says_who_it_is(host: Host) -> None:
+    """A scheduler makes the group first: told of then, the job would have no model, no team and perhaps another run's id."""
+    host.group(JOB, 0)
+    assert not host.look()
+    host.process(9, 0)
+    host.group(JOB, 0, 9, below="/step_0")
+    assert not host.look()
+    begin_job(host)
+    assert [event["labels"]["model"] for event in host.told] == ["bert"]
+
+
+def test_a_job_that_never_says_who_it_is_is_a_run_all_the_same_and_stays_it(host: Host) -> None:
+    """After ten seconds, without labels; what is read of it later does not make it another one."""
+    host.process(9, 0)
+    host.group(JOB, 0, 9, below="/step_0")
+    looks = 1
+    while not host.look():
+        looks += 1
+    assert (looks, host.told[0]["labels"]) == (11, {})
+    host.process(10, 500, words={**ENVIRONMENT, "SLURM_CLUSTER_NAME": "another"})
+    host.group(JOB, 700, 9, 10, below="/step_0")
+    assert not host.look()
+    assert len(host.told) == 1
+
+
+def test_an_agent_that_restarts_while_a_job_is_silent_goes_on_with_it(host: Host) -> None:
+    """Between two steps nobody in its group shows any variable."""
+    begin_job(host)
+    state = host.attendance.to_json()
+    host.machine.remove_folder("proc/10")
+    host.group(JOB, 800, below="/step_0/user/task_0")
+    host.begin()
+    host.attendance.resume(state, [host.span], host.now_us)
+    host.look()
+    assert [event["kind"] for event in host.told] == ["started"]
+
+
 def test_what_came_and_went_between_two_looks_is_the_jobs(host: Host) -> None:
     """The group's counter knows of it."""
     run = begin_job(host)
@@ -229,7 +266,8 @@ def test_a_note_of_the_prolog_names_a_job_unless_others_may_write_it(tmp_path: P
     host.process(10, 0, words={"SLURM_JOB_ID": "42", "SLURM_JOB_ACCOUNT": "mine", "JOULEBOOK_VERSION": "2"})
     host.group(JOB, 0, 10)
     host.group(JOB.replace("42", "43"), 0)
-    host.look()
+    for _ in range(11):
+        host.look()
     assert [event["labels"] for event in host.told] == [
         {"version": "2", "name": "vit", "model": "vit", "team": "nlp", "tag:account": "nlp"},
         {},

@@ -27,7 +27,7 @@ from joulebook_collectors.presence.unannounced_words import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from joulebook_collectors.host.cgroups import Group
@@ -42,6 +42,7 @@ APPEARED, LEFT = ".appeared", ".left"
 FINISHED, FAILED = "finished", "failed"
 OUT_OF_MEMORY = "out_of_memory"
 SCHEDULER_STATE = "scheduler_state"
+PATIENCE_MS = 10_000
 
 
 class Presence:
@@ -59,11 +60,13 @@ class Presence:
         self._cgroup_root = cgroup_root
         self._boot = boot_id(proc_root)
         self._words: dict[str, dict[str, str]] = {}
+        self._silent_ms: dict[str, int] = {}
         self._jobs: dict[str, Job] = {}
 
     def see(self, attendance: Attendance, now_us: int, spans: list[Span]) -> bool:
         """Let the attendance know the jobs of this moment, tell of those that came or went, and say whether any did."""
-        jobs = {job.run: job for job in self.look()}
+        known = {(entry.cgroup, entry.started): entry.runs[0] for entry in attendance.tracked.values() if entry.is_job}
+        jobs = {job.run: job for job in self.look(known)}
         came, left = note_jobs(attendance, jobs, now_us, spans, self._proc_root)
         now_ms = self._now_ms()
         events = [self._left(entry, now_ms) for entry in left]
@@ -77,13 +80,21 @@ class Presence:
         """Give each job what its group's counter says beyond what its processes showed."""
         settle(attendance, spans)
 
-    def look(self) -> list[Job]:
-        """Return the jobs that are there now."""
-        found = [job for group in groups_in(self._cgroup_root) if (job := self._job_of(group)) is not None]
+    def look(self, known: Mapping[tuple[str, int], str]) -> list[Job]:
+        """Return the jobs that are there now.
+
+        Args:
+            known: The runs of groups that were there before, by their folder and number.
+        """
+        groups = groups_in(self._cgroup_root)
+        found = [job for group in groups if (job := self._job_of(group, known)) is not None]
         self._words = {job.folder: self._words[job.folder] for job in found if job.folder in self._words}
+        self._silent_ms = {
+            group.folder: at for group in groups if (at := self._silent_ms.get(group.folder)) is not None
+        }
         return [*found, *self._serving({pid for job in found for pid in job.pids})]
 
-    def _job_of(self, group: Group) -> Job | None:
+    def _job_of(self, group: Group, known: Mapping[tuple[str, int], str]) -> Job | None:
         pids = pids_in(group.folder)
         words = self._words.get(group.folder) or self._words_of(group, pids)
         if words:
@@ -93,13 +104,22 @@ class Presence:
             return None
         name = place.job and slurm_id(place.job, words)
         labels = labels_of(place, words, settings)
-        if place.pod and (not settings.kubernetes or "model" not in labels):
+        number = _inode(group.folder)
+        run = known.get((group.folder, number), "")
+        if not run and place.job and not words and not self._is_silent_for_long(group.folder):
+            return None
+        if place.pod and (not settings.kubernetes or ("model" not in labels and not run)):
             return None
         key = ("slurm job", words.get("SLURM_CLUSTER_NAME") or settings.cluster, name) if name else ("pod", place.pod)
         return Job(
-            run=_run_of(*key), name=f"{'slurm' if name else 'pod'} {name or place.pod}", labels=labels, folder=group.folder, pids=pids,
-            number=_inode(group.folder), oom_kills=oom_kills(group.memory_folder) or 0,
+            run=run or _run_of(*key), name=f"{'slurm' if name else 'pod'} {name or place.pod}", labels=labels, folder=group.folder, pids=pids,
+            number=number, oom_kills=oom_kills(group.memory_folder) or 0,
         )  # fmt: skip
+
+    def _is_silent_for_long(self, folder: str) -> bool:
+        """Tell whether a job had its time to say who it is. Its group is there before its first process shows its variables."""
+        now_ms = self._now_ms()
+        return now_ms - self._silent_ms.setdefault(folder, now_ms) >= PATIENCE_MS
 
     def _words_of(self, group: Group, pids: list[int]) -> dict[str, str]:
         """Return what is known of a job or pod: what the first process that shows its variables says, and its note, which holds over it."""
