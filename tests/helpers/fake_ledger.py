@@ -108,9 +108,10 @@ class FakeLedger:
     def report(self, query: ReportQuery) -> ReportBody:
         """Return a report of one row."""
         self._hear(query)
+        row: Any = {"model": "m", "energy_kwh": 0.1}
         return {
             "from_month": "2026-11", "to_month": "2026-11", "by": list(query.by), "basis": query.basis, "idle": query.idle, "link": 3,
-            "head": "ab" * 32, "as_of": None, "booked_until": "2026-11-22T10:00:00.000Z", "rows": [{"model": "m", "energy_kwh": 0.1}],
+            "head": "ab" * 32, "as_of": None, "booked_until": "2026-11-22T10:00:00.000Z", "rows": [row],
             "total": {"energy_kwh": 0.1 + 0.2}, "adjustments": [], "machines": [], "implausible": [], "not_covered": [], "notes": [],
         }  # fmt: skip
 
@@ -244,10 +245,11 @@ def restate_body(act: Restating) -> RestateBody:
         "period": "2026-10", "before": figures, "after": {**figures, "co2e_location_kg": 0.05},
         "change": {**dict.fromkeys(figures, 0.0), "cost": "0", "co2e_location_kg": -0.01, "co2e_market_kg": None},
     }  # fmt: skip
+    year: Any = {**effect, "period": "2026"}
     return {
         "restatement": act.undo or act.name, "undone": bool(act.undo), "dry_run": act.dry_run, "from_month": "2026-10",
         "to_month": "2026-10", "kind": act.kind, "object": act.object, "provider": act.provider, "factors_known": 3,
-        "reason": act.reason, "author": act.author, "currency": "EUR", "months": [effect], "years": [{**effect, "period": "2026"}],
+        "reason": act.reason, "author": act.author, "currency": "EUR", "months": [effect], "years": [year],
         "entries": 1, "link": None if act.dry_run else 4, "head": None if act.dry_run else "d" * 64,
     }  # fmt: skip
 

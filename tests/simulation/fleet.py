@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -112,18 +113,14 @@ class Fleet:
 
     def _happen(self, host: Host, post: Post) -> None:
         spool = self.random.choice([spool for spool in self.spools if spool.host is host])
-        action, = self.random.choices(
-            (
-                self._job_comes, self._run_opens, self._run_ends, self._job_leaves, self._job_dies, self._job_will_die, self._power_changes,
-                self._device_trouble, self._counter_set_back, self._clock_steps, self._disk_refuses, self._somebody_delivers,
-                self._reader_is_stopped, self._child_comes_or_goes, self._host_boots,
-            ),
-            (16, 16, 12, 6, 6, 5, 10, 3, 1, 3, 2, 10, 3, 6, 0.7),
+        deliver = partial(self._somebody_delivers, post)
+        actions: tuple[Callable[[Spool], None], ...] = (
+            self._job_comes, self._run_opens, self._run_ends, self._job_leaves, self._job_dies, self._job_will_die, self._power_changes,
+            self._device_trouble, self._counter_set_back, self._clock_steps, self._disk_refuses, deliver,
+            self._reader_is_stopped, self._child_comes_or_goes, self._host_boots,
         )  # fmt: skip
-        if action == self._somebody_delivers:
-            self._somebody_delivers(spool, post)
-        else:
-            action(spool)
+        (action,) = self.random.choices(actions, (16, 16, 12, 6, 6, 5, 10, 3, 1, 3, 2, 10, 3, 6, 0.7))
+        action(spool)
 
     def _job_comes(self, spool: Spool) -> None:
         if len(spool.jobs) >= MOST_JOBS:
@@ -199,7 +196,7 @@ class Fleet:
         self.world.tell(f"{spool.name}: the disk {'is broken' if disk.is_broken else 'is full'}")
         self.world.after(length_us, recover)
 
-    def _somebody_delivers(self, spool: Spool, post: Post) -> None:
+    def _somebody_delivers(self, post: Post, spool: Spool) -> None:
         went_wrong = spool.deliver(post)
         self.world.tell(f"{spool.name}: delivered {went_wrong}")
         if self.random.random() < 0.3:

@@ -360,7 +360,7 @@ class Turn:
         self._clock = SeenClock(clock, before["reached"] if before else 0)
         meters = self._find()
         spool.tree.refresh(host)
-        self._reader = Reader(
+        reader = self._reader = Reader(
             found=FoundMeters(
                 meters=tuple(meters), gpus=tuple(m for m in meters if isinstance(m, SimGpu)), time=time_meter(host.boot), absent=()
             ),
@@ -369,7 +369,7 @@ class Turn:
             sample_seconds=spool.settings.sample_seconds, monotonic_us=lambda: host.monotonic_us,
             proc_root=spool.settings.proc_root,
         )  # fmt: skip
-        if self._do(lambda: self._reader.begin(before)):
+        if self._do(lambda: reader.begin(before)):
             self._wait()
 
     def answer(self) -> None:
@@ -427,6 +427,7 @@ class Turn:
 
     def _wait(self) -> None:
         self._serial += 1
+        assert self._reader is not None
         serial, world = self._serial, self.spool.host.world
         sample_ms = int(self.spool.settings.sample_seconds * 1_000)
         delay_us = int(self._reader.seconds_to_next(sample_ms) * 1_000_000)
@@ -443,5 +444,7 @@ class Turn:
 
     def _tick(self, *, rung: bool) -> None:
         self.spool.tree.refresh(self.spool.host)
-        if self._do(lambda: self._reader.tick(rung=rung)):
+        reader = self._reader
+        assert reader is not None
+        if self._do(lambda: reader.tick(rung=rung)):
             self._wait()
