@@ -87,6 +87,23 @@ def test_pue_is_applied_once_and_never_to_a_facility_meter():
     assert found["water_site"] == 180_000_000
 
 
+@given(drawn=st.integers(0, 10**13), pue=st.integers(1_000_000, FACTOR_LIMITS["pue"]))
+def test_pue_is_applied_exactly_once_whatever_the_boundary(drawn, pue):
+    """One load, metered at its devices, at the host or at the facility's own meter, gives the same figures at the facility."""
+    rates = dataclasses.replace(FULL, pue=Rate(pue))
+    told = {"device": drawn, "it": drawn, "facility": drawn * pue // 1_000_000}
+    device, it, facility = (
+        dict(zip(COLUMNS, source_leg(usage(energy), dataclasses.replace(rates, boundary=boundary)), strict=True))
+        for boundary, energy in told.items()
+    )
+    assert device == it
+    assert device["energy_it_mj"] == drawn
+    assert device["energy_facility_mj"] == facility["energy_facility_mj"] == told["facility"]
+    behind_the_facility = ("co2e_location", "co2e_market", "cost_energy", "water_source")
+    assert [device[name] for name in behind_the_facility] == [facility[name] for name in behind_the_facility]
+    assert drawn - 1 <= facility["energy_it_mj"] <= drawn
+
+
 def test_hours_are_priced_by_time():
     """Half an hour of a machine at 2.00 an hour that bears 100 g of embodied CO2e an hour."""
     rates = Rates(instance=Rate(2_000_000), embodied=Rate(100_000_000))

@@ -180,8 +180,8 @@ class Sum(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is known of it."""
-        return bool(self.share)
+        """Whether anything is known of it; of a difference also what was known and is taken back."""
+        return bool(self.share) or self.amount != 0
 
 
 def footprint(
