@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from joulebook_api.guard import Guard
 from joulebook_api.problems import LastHandler, ProblemBody, handle_problems
 from joulebook_api.routes import (
+    bills,
     checks,
     documents,
     facts,
@@ -74,6 +75,7 @@ def create_app(
         fetching,
         restatements,
         market,
+        bills,
     ):
         app.include_router(routes.router)
     handle_problems(app)

@@ -17,9 +17,9 @@ from joulebook_ledger.core.resolution import KINDS
 from joulebook_ledger.queries import CloseQuery
 
 app = typer.Typer()
-SLURM, MAP, INSTRUMENTS = "slurm", "map", "instruments"
+SLURM, MAP, INSTRUMENTS, FOCUS = "slurm", "map", "instruments", "focus"
 TABLES = ("factors", "prices", "sites", "placements")
-IMPORTS = ("spool", SLURM, MAP, INSTRUMENTS, *TABLES)
+IMPORTS = ("spool", FOCUS, SLURM, MAP, INSTRUMENTS, *TABLES)
 
 
 @app.command(
@@ -28,25 +28,34 @@ IMPORTS = ("spool", SLURM, MAP, INSTRUMENTS, *TABLES)
         "joulebook import spool /shared/joulebook", "joulebook import spool node-17-spool.tar.gz",
         "joulebook import spool /media/stick/spool --final --json", "sacct … | joulebook import slurm -", "joulebook import map teams.csv",
         "joulebook import factors grid-2026.csv", "joulebook import prices tariff.json",
-        "joulebook import instruments certificates.csv",
+        "joulebook import instruments certificates.csv", "joulebook import focus 2026-11.csv.gz", "joulebook import focus export-folder/",
     ),
 )  # fmt: skip
 def take_in(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What is taken in: {', '.join(IMPORTS)}.")],
-    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements, instruments: CSV or JSON, or -; factors also @codecarbon.")],
+    source: Annotated[str, typer.Argument(metavar="PATH", help="spool: a drop-box, a copied spool folder, one .batch file, or a tar of them. focus: a bill as CSV, gzip or Parquet, or a folder of its files. slurm: what sacct printed, or -. map: a CSV file. factors, prices, sites, placements, instruments: CSV or JSON, or -; factors also @codecarbon.")],
     *,
+    delivery: Annotated[str, typer.Option("--delivery", metavar="NAME", help="focus: what this delivery is called.", show_default="digest of its files")] = "",
     final: Annotated[bool, typer.Option("--final", help="The machine of a copied spool is gone for good: close what it left open.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Take in what readers left in a drop-box, a spool that was carried here, past jobs of Slurm, or a table of factors or prices; what was taken before changes nothing.
+    """Take in what readers left in a drop-box, a spool that was carried here, a bill, past jobs of Slurm, or a table of factors or prices; what was taken before changes nothing.
 
     Nothing is changed or removed where it lies. Of Slurm: `SLURM_TIME_FORMAT=%s sacct --parsable2
     --format=JobID,JobName,Account,Cluster,State,Start,End,ConsumedEnergyRaw`, or `sacct --json`. A map has the columns kind (account,
-    namespace, label, team, cost_centre), name, value and, where it is not always, valid_from. A table of factors or prices has the
+    namespace, label, team, cost_centre, resource), name, value and, where it is not always, valid_from. A table of factors or prices has the
     columns kind, of, value and unit, and may have those that `joulebook export` writes. Instruments have issuer, instrument, kind
     (certificate, contract, supplier_rate), market, vintage, energy_mwh, g_per_kwh, retired_for, retired_at, attributes and sole.
+    A bill has the columns of FOCUS 1.0 to 1.3; per provider, billing account and billing period the newest delivery is the bill.
     """
+    if delivery and kind != FOCUS:
+        raise BadInput("--delivery names a delivery of a bill: joulebook import focus FILE --delivery NAME")
+    if kind == FOCUS:
+        from joulebook.bills import take_in as take_in_bill
+
+        take_in_bill(door_of(context), source, delivery, json=json)
+        return
     if kind in TABLES:
         take_in_table(door_of(context), kind, source, json=json)
         return

@@ -27,11 +27,14 @@ from joulebook_ledger.transport.packing import LEAST_PACKED_BYTES, content_heade
 from joulebook_ledger.transport.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import IO
 
     import httpx2
 
+    from joulebook_ledger.bills.bodies import BillsBody
+    from joulebook_ledger.bills.importing import TakingBill
+    from joulebook_ledger.bills.reading import FileRow
     from joulebook_ledger.bodies import (
         AuditBody,
         CloseBody,
@@ -251,6 +254,19 @@ class HttpLedger:
         """Have the service assign a year's instruments to its months."""
         asked = [(name, "true" if value is True else str(value or "")) for name, value in asdict(query).items()]
         return cast("AllocationsBody", self._body("POST", "/v1/instruments/allocate", asked, content=b"{}"))
+
+    def take_bill(self, act: TakingBill, rows: Iterable[FileRow], told: Callable[[str], None]) -> BillsBody:
+        """Send the rows of a delivery of a bill, in one body."""
+        from joulebook_ledger.bills.sending import body_of_bill
+
+        content = body_of_bill(act, rows)
+        told(f"{len(content)} bytes to {self._url}")
+        packs = self._packs
+        answer = self._body(
+            "POST", "/v1/bills", content=packed(content) if packs else content, encoding="gzip" if packs else "",
+            silence_seconds=VERIFY_SECONDS,
+        )  # fmt: skip
+        return cast("BillsBody", answer)
 
     def duties(self) -> DutiesBody:
         """Return how the work that the clock brings stands."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import IO
 
+    from joulebook_ledger.bills.bodies import BillsBody
+    from joulebook_ledger.bills.importing import TakingBill
+    from joulebook_ledger.bills.reading import FileRow
     from joulebook_ledger.bodies import (
         AuditBody,
         CloseBody,
@@ -130,6 +133,10 @@ class Ledger(Protocol):
 
     def allocate(self, query: AllocateQuery) -> AllocationsBody:
         """Assign a year's instruments to its months, which gives each month its market-based factor."""
+        ...
+
+    def take_bill(self, act: TakingBill, rows: Iterable[FileRow], told: Callable[[str], None]) -> BillsBody:
+        """Take the rows of a delivery of a bill in, all or none, telling now and then how far it is."""
         ...
 
     def duties(self) -> DutiesBody:

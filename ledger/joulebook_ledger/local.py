@@ -6,7 +6,7 @@ Reading loads neither SQLAlchemy nor SQLModel; what writes loads them when there
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
@@ -17,6 +17,9 @@ from joulebook_ledger.store.engine import open_book
 if TYPE_CHECKING:
     from typing import IO
 
+    from joulebook_ledger.bills.bodies import BillsBody
+    from joulebook_ledger.bills.importing import TakingBill
+    from joulebook_ledger.bills.reading import FileRow
     from joulebook_ledger.bodies import (
         AuditBody,
         CloseBody,
@@ -241,6 +244,12 @@ class LocalLedger:
         from joulebook_ledger.market.allocating import allocate
 
         return allocate(self._book, query, self._clock())
+
+    def take_bill(self, act: TakingBill, rows: Iterable[FileRow], told: Callable[[str], None]) -> BillsBody:
+        """Take the rows of a delivery of a bill in, all or none."""
+        from joulebook_ledger.bills.importing import take_bill
+
+        return take_bill(self._book, act, rows, self._clock(), told)
 
     def duties(self) -> DutiesBody:
         """Return how the work that the clock brings stands."""

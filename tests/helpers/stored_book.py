@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from helpers.closes import close_month
 from sqlalchemy import text
 from strategies import Life
 
+from joulebook_ledger.bills.bodies import BillsBody
+from joulebook_ledger.bills.importing import take_bill, taking_of
+from joulebook_ledger.bills.reading import rows_of
 from joulebook_ledger.core.factors import Factor
 from joulebook_ledger.core.facts import Fact
 from joulebook_ledger.core.pricing import COLUMNS
@@ -18,12 +23,13 @@ from joulebook_ledger.store.engine import Book, open_book
 from joulebook_ledger.store.facts import store_batch
 from joulebook_ledger.store.journal import Booked, book
 
+ACTS = itertools.count(1)
 NOW_MS = 1_800_000_000_000
 # Children first, so that nothing is left behind that another row names.
 EMPTIED = (
     "due", "usage", "placed", "booked", "balance", "posting", "entry", "sealed_receipt", "link", "close_total", "close_figure",
     "close_label", "close_source", "month_close", "meter_window", "meter_use", "run_event", "score", "work_count", "factor", "site", "placement",
-    "correction", "retirement", "restatement", "instrument", "allocation", "meter", "reader", "receipt", "refused_fact", "archive_manifest",
+    "correction", "retirement", "restatement", "instrument", "allocation", "bill_row", "bill_delivery", "meter", "reader", "receipt", "refused_fact", "archive_manifest",
 )  # fmt: skip
 
 
@@ -42,6 +48,11 @@ class StoredBook:
                     store_batch(connection, decode_batch(batch) if isinstance(batch, bytes) else batch, now_ms)
                 )
         return answers
+
+    def bill(self, *files: Path, delivery: str = "", name: str = "", now_ms: int = NOW_MS) -> BillsBody:
+        """Take the files of a delivery of a bill in."""
+        act = taking_of(files, name=name or f"bill-{next(ACTS)}", author="ada", delivery=delivery)
+        return take_bill(self.book, act, rows_of(files), now_ms)
 
     def bring_up_to_date(self, *, by_rule: bool = False, now_ms: int = NOW_MS) -> Booked:
         """Book all that is due."""

@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 import pytest
 from books import HOUR, MINUTE, NOVEMBER, Story
-from helpers.stored_book import StoredBook, batch_of, entered, grid, pue, tariff
+from helpers.focus import focus_csv
+from helpers.stored_book import NOW_MS, StoredBook, batch_of, entered, grid, pue, tariff
 
+from joulebook_ledger.bills.importing import TakingBill, take_bill
+from joulebook_ledger.bills.reading import rows_of_text
 from joulebook_ledger.core.events import Count, RunEvent, Score
 from joulebook_ledger.core.factors import Placement, Site
 from joulebook_ledger.core.facts import Correction, Restatement, Retirement
@@ -24,7 +27,7 @@ from joulebook_ledger.store.engine import open_book
 from joulebook_ledger.store.rows import Rows, SqliteRows
 from joulebook_ledger.store.shapes import SHAPES, key_text
 
-UNIQUE = ("number", "sequence", "receipt", "link", "month", "revision", "entry", "day")
+UNIQUE = ("number", "sequence", "receipt", "link", "month", "revision", "entry", "day", "position")
 OCTOBER = NOVEMBER - 24 * HOUR
 JOURNAL = ("receipt", "link", "sealed_receipt", "entry", "posting", *chain.CLOSE_PARTS)
 TABLES = (*SHAPES, *JOURNAL)
@@ -107,6 +110,19 @@ def fill(book: StoredBook) -> None:
                 Retirement(reader=story.reader.reader, reason="gone", author="ada"),
             )
         )
+    for number in range(2):
+        lines = [
+            {
+                "ResourceId": name,
+                "EffectiveCost": f"{number}.5",
+                "BilledCost": "2",
+                "BillingCurrency": "EUR",
+                "InvoiceId": f"inv-{place}",
+            }
+            for place, name in enumerate(("disk", "m1"))
+        ]
+        act = TakingBill(f"bill-{number}", "ada", f"{number}.csv", str(number) * 64, f"d{number}")
+        take_bill(book.book, act, rows_of_text(act.file, focus_csv(lines).decode()), NOW_MS)
     book.bring_up_to_date()
     book.close_month(202610)
     key = book.ask(
@@ -322,5 +338,6 @@ def test_what_is_no_head_is_refused(sound: Path, head: str) -> None:
 
 
 def test_the_currency_of_a_book_is_not_changed_unseen(attacked: Attack) -> None:
-    """It stands in every price."""
-    assert attacked(("UPDATE book_setting SET value = 'USD' WHERE name = 'currency'", [])) == ["nothing smuggled in"]
+    """It stands in every price, and bills in another one are not booked."""
+    failing = attacked(("UPDATE book_setting SET value = 'USD' WHERE name = 'currency'", []))
+    assert failing == ["targets", "nothing smuggled in"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from joulebook_ledger.core.focus import PURCHASE, QUANTUM, UNUSED, USAGE, BillOf, Line
+from joulebook_ledger.core.billing import Charge
+from joulebook_ledger.core.focus import PURCHASE, QUANTUM, UNUSED, USAGE, BillOf, Line, amount_text, quanta
+from joulebook_ledger.core.refusals import BadInput
 
 FEWEST_ROUNDED = 5
 """Of so many amounts with a fraction in BilledCost and none in EffectiveCost, chance is no explanation any more."""
@@ -120,3 +123,40 @@ def commitments(totals: Iterable[tuple[Kind, Total]]) -> dict[str, Commitment]:
             )
         found[kind.commitment] = known
     return dict(sorted(found.items()))
+
+
+def totals_text(totals: Mapping[Kind, Total]) -> str:
+    """Return sums as one canonical text, amounts as exact decimals."""
+    listed = [
+        [*kind, total.rows, amount_text(total.effective), amount_text(total.billed)]
+        for kind, total in sorted(totals.items())
+    ]
+    return json.dumps(listed, separators=(",", ":"), ensure_ascii=False)
+
+
+def totals_of_text(text: str) -> dict[Kind, Total]:
+    """Return the sums that such a text holds.
+
+    Raises:
+        BadInput: It holds none.
+    """
+    width = len(Kind._fields)
+    try:
+        listed = [
+            (Kind(*row[:width]), Total(row[width], quanta(row[width + 1]), quanta(row[width + 2])))
+            for row in json.loads(text)
+        ]
+        backwards = any(kind.end_ms <= kind.start_ms for kind, _ in listed)
+    except (ValueError, TypeError, LookupError) as error:
+        raise BadInput(f"the sums of a bill cannot be read: {error}") from None
+    if backwards:
+        raise BadInput("the sums of a bill cannot be read: a charge period ends before it begins")
+    return dict(listed)
+
+
+def charges_of(totals: Mapping[Kind, Total]) -> list[Charge]:
+    """Return sums as what is charged on."""
+    return [
+        Charge(kind.invoice, kind.start_ms, kind.end_ms, kind.category == USAGE, total.effective)
+        for kind, total in totals.items()
+    ]

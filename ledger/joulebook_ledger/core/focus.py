@@ -18,7 +18,7 @@ from joulebook_ledger.core.vocabulary import LONGEST_NAME
 
 DECIMALS = 30
 """Amounts are read as integers of 10^-30: sums of a whole bill are exact, and no provider writes finer."""
-QUANTUM = 10**DECIMALS
+QUANTUM: int = 10**DECIMALS
 USAGE, PURCHASE, TAX, CREDIT, ADJUSTMENT = "Usage", "Purchase", "Tax", "Credit", "Adjustment"
 CATEGORIES = (USAGE, PURCHASE, TAX, CREDIT, ADJUSTMENT)
 USED, UNUSED = "Used", "Unused"
@@ -40,6 +40,7 @@ _SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]*)?[eE][+-]?[0-9]{1,3}\Z", re.ASCII
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:[,' ][0-9]{3})+(?:\.[0-9]*)?\Z", re.ASCII)
 _DETAIL = re.compile(r'"InstanceType"\s*:\s*"([^"]+)"')
 _INSTANCE = re.compile(r"\b([a-z][a-z0-9-]*\.(?:[0-9]*x?large|metal[a-z0-9-]*|medium|small|micro|nano))\b", re.ASCII)
+_MACHINE = re.compile(r"(?:\binstance|/instances|/virtualMachines)/([^/]+)\Z", re.ASCII | re.IGNORECASE)
 LONGEST_AMOUNT = 60
 LONGEST_RESOURCE = 1_000
 LONGEST_CELL = 1 << 20
@@ -173,8 +174,11 @@ class FocusRows:
             raise _Cell("ChargeCategory", f"{category[:60]!r} is none of: {', '.join(CATEGORIES)}")
         if not service:
             raise _Cell("ServiceName", "is empty")
-        if len(resource) > LONGEST_RESOURCE:
-            raise _Cell("ResourceId", f"has {len(resource)} characters, {LONGEST_RESOURCE} are allowed")
+        for name, text in (("ResourceId", resource), ("InvoiceId", invoice), ("ServiceName", service)):
+            if len(text) > LONGEST_RESOURCE or not text.isprintable():
+                raise _Cell(
+                    name, f"{text[:40]!r} has more than {LONGEST_RESOURCE} characters, or some that cannot be printed"
+                )
         for name, text in (("ListCost", listed), ("ContractedCost", contracted)):
             if text:
                 self._amount(text, name)
@@ -251,9 +255,31 @@ def amount_text(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction}"
 
 
+def period_text(period: int) -> str:
+    """Return the first day of a billing period as people write it.
+
+    >>> period_text(20260901)
+    '2026-09-01'
+    """
+    digits = f"{period:08d}"
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+
+
 def named_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """Return the cells of a row by column, without those that are null."""
     return {name: cell for name, cell in zip(header, cells, strict=True) if cell not in {"", _NULL}}
+
+
+def machine_name(resource: str) -> str:
+    """Return the name by which a cloud calls a machine inside, where a resource's id is that of one; any other id as it is.
+
+    >>> machine_name("arn:aws:ec2:eu-west-3:123456789012:instance/i-0abc")
+    'i-0abc'
+    >>> machine_name("projects/p/zones/z/disks/node-1")
+    'projects/p/zones/z/disks/node-1'
+    """
+    found = _MACHINE.search(resource)
+    return found[1] if found and "virtualMachineScaleSets".casefold() not in resource.casefold() else resource
 
 
 def instance_type(cells: Mapping[str, str]) -> str:

@@ -14,7 +14,15 @@ from typing import NamedTuple
 from joulebook_ledger.core.vocabulary import LONGEST_NAME, require_choice, require_text, require_whole
 
 TEAM, COST_CENTRE, ENTITY = "team", "cost_centre", "entity"
-MAP_KINDS = {"account": TEAM, "namespace": TEAM, "label": TEAM, TEAM: COST_CENTRE, COST_CENTRE: ENTITY}
+RESOURCE = "resource"
+MAP_KINDS = {
+    "account": TEAM,
+    "namespace": TEAM,
+    "label": TEAM,
+    TEAM: COST_CENTRE,
+    COST_CENTRE: ENTITY,
+    RESOURCE: "machine",
+}
 """What is mapped, and what it is mapped to."""
 GROUPS = ("account", "namespace")
 """Kinds whose name is kept as a tag of the run. Where nobody said more, an account or a namespace is its own team."""

@@ -10,21 +10,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from joulebook_ledger.core.resolution import FactorBook
+from joulebook_ledger.core.billing import account_of_source
+from joulebook_ledger.core.resolution import KINDS, TIME, FactorBook
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
-from joulebook_ledger.figures.footprints import Portion, Pricer, footprint
+from joulebook_ledger.figures.footprints import Portion, Pricer, Pricing, Sourcing, footprint
+from joulebook_ledger.figures.remedies import LINES_OF_A_BILL, NO_EXCHANGE_RATE
 from joulebook_ledger.store import reads
+from joulebook_ledger.store.bill_reads import Delivery, deliveries, newest
 from joulebook_ledger.store.reads import NO_LIMIT, MeterInfo
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import FootprintRow
     from joulebook_ledger.core.pricing import Amounts
-    from joulebook_ledger.figures.footprints import Pricing
     from joulebook_ledger.store.rows import Rows
 
 HOURS_PER_DAY = 24
 DEVICES = ("gpu", "cpu")
+OF_A_BILL: Pricing = {
+    kind: Sourcing("", 0.0, LINES_OF_A_BILL, applicable=False) for kind in KINDS if kind != "instance_price"
+} | {"instance_price": Sourcing("bill", 0.0, NO_EXCHANGE_RATE, applicable=True)}
+"""How lines of a bill that stand in no machine are priced: they are money, and nothing else is known or asked of them."""
 
 
 class Stay(NamedTuple):
@@ -104,7 +110,21 @@ class Lens:
     @property
     def currency(self) -> str:
         """The book's currency; empty while it has none."""
-        return self.book.currency
+        return self.book.currency or next((its.currency for its in self._deliveries), "")
+
+    @cached_property
+    def _deliveries(self) -> list[Delivery]:
+        return deliveries(self._rows, self._link)
+
+    def bills(self, cell: Cell) -> list[Delivery]:
+        """Return the bills that a cell of an account's bills is made of."""
+        return [
+            its
+            for its in newest(self._deliveries).values()
+            if (its.provider, its.account) == account_of_source(cell.source)
+            and cell.first_day < its.days.stop
+            and its.days.start <= cell.last_day
+        ]
 
     @property
     def has_moved(self) -> bool:
@@ -114,6 +134,8 @@ class Lens:
     def meter(self, source: str) -> MeterInfo:
         """Return what a source is; what is no meter is described by its name alone."""
         found = self.meters.get(source)
+        if found is None and account_of_source(source):
+            return MeterInfo(source, source, source, TIME, "it", "counted", "")
         return found or MeterInfo(source, source, source, "other", "it", "counted", "")
 
     def machine(self, cell: Cell) -> str:
@@ -149,6 +171,8 @@ class Lens:
         """Return how a cell was priced."""
         if sealed := self._sealed(cell):
             return self._seals[cell.closed].pricing(sealed)
+        if account_of_source(cell.source):
+            return OF_A_BILL
         return self.pricing_in(self.machine(cell), cell)
 
     def pricing_in(self, machine: str, cell: Cell) -> Pricing:

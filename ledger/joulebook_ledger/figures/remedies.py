@@ -13,6 +13,7 @@ from joulebook_ledger.core.resolution import (
 
 SET_ZONE = "joulebook init --zone FR"
 SET_PRICE = "joulebook init --price 0.25 --currency EUR"
+LINES_OF_A_BILL, NO_EXCHANGE_RATE = "lines_of_a_bill", "no_exchange_rate"
 NO_ENERGY = "no meter read anything: `joulebook doctor` says which meters this machine has and how to open the others"
 NO_TIME = "it bore none of a machine's hours"
 NO_PUE = "no PUE is set for the site: `joulebook init --pue 1.2`"
@@ -68,5 +69,9 @@ def remedy(kind: str, reason: str) -> str:
         return f"no_price_of_hours: an owned machine needs none; where there is a rate: `{command}`"
     if reason == NOT_PRICED_BY_TIME:
         return "the machine's hours carry it, not this meter"
+    if reason == LINES_OF_A_BILL:
+        return "lines of a bill that match no machine are money alone"
+    if reason == NO_EXCHANGE_RATE:
+        return "it is billed in another currency than the book's, and no rate of that is known"
     assert reason == NO_FACTOR, reason
     return f"{_MISSING[kind]}: `{command}`"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from joulebook_ledger.core.booking import Target, delta, target_of_day
+from joulebook_ledger.core.billing import account_of_source
+from joulebook_ledger.core.booking import Target, delta, plus, target_of_day
 from joulebook_ledger.core.pricing import COLUMNS
-from joulebook_ledger.core.refusals import Refused
+from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.timeline import ReaderWindows, UsageRow, lay_hour
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.core.vocabulary import account_order
 from joulebook_ledger.store import chain, marks
 from joulebook_ledger.store.beside import Kin
+from joulebook_ledger.store.bill_reads import Bills, Postings
 from joulebook_ledger.store.findings import Check, found, many
 from joulebook_ledger.store.reads import factor_book
 from joulebook_ledger.store.reads_due import beside_on_day, readers_of_day
@@ -40,7 +42,7 @@ def readings(rows: Rows) -> list[Check]:
                 number += 1
             if len(differences) == len(NAMES):
                 break
-    except Refused as refusal:
+    except BadInput as refusal:
         # Nobody could have delivered it: a stored fact was changed into one that breaks its own rule.
         differences = dict.fromkeys(NAMES, f"a stored fact breaks the rule of its record: {refusal}")
     checked = many(number, "day") + " of meters" + (f", {len(due)} more wait to be booked" if due else "")
@@ -55,13 +57,25 @@ def _differences(rows: Rows, due: set[Key]) -> Iterator[tuple[str, str]]:
     }
     factors = factor_book(rows, chain.head(rows).sequence)
     kin = Kin(rows)
-    for meter, day in sorted(_days(rows) - due, key=lambda key: (key[0].encode(), key[1])):
+    days = sorted(_days(rows) - due, key=lambda key: (key[0].encode(), key[1]))
+    billed = dict(Bills(rows).billed(factors, [key for key in days if key[0] in meters or account_of_source(key[0])]))
+    for meter, day in days:
+        if account_of_source(meter):
+            yield "", ""
+            yield from _of_bill(rows, meter, day, billed.get((meter, day), {}))
         if meter in meters:
             yield "", ""
             for name, said in _Day(rows, kin, meter, day, is_archived=day in archived).differences(
-                factors, *meters[meter]
+                factors, billed.get((meter, day), {}), *meters[meter]
             ):
                 yield name, f"{said} of {meter} on day {day}"
+
+
+def _of_bill(rows: Rows, source: str, day: int, billed: Postings) -> Iterator[tuple[str, str]]:
+    sql = f"SELECT account, method, {', '.join(COLUMNS)} FROM booked WHERE source = :source AND day = :day"
+    booked = Target(postings={row[:2]: row[2:] for row in rows.rows(sql, source=source, day=day)})
+    if delta(Target(postings=billed), booked).postings:
+        yield "targets", f"what is booked of {source} is not what its bills say of day {day}"
 
 
 def _due(rows: Rows) -> set[Key]:
@@ -111,13 +125,16 @@ class _Day:
             if laid.rows:
                 self.laid[hour], self.flags[hour] = list(laid.rows), int(laid.overclaimed)
 
-    def differences(self, factors: FactorBook, component: str, boundary: str) -> Iterator[tuple[str, str]]:
+    def differences(
+        self, factors: FactorBook, billed: Postings, component: str, boundary: str
+    ) -> Iterator[tuple[str, str]]:
         """Yield the name of each check that fails, and what differs."""
         if not self.is_archived and (difference := self._of_usage()):
             yield "usage", difference
         if difference := self._of_readings():
             yield "readings", difference
         target = target_of_day(self.laid, lambda hour: factors.rates(self.machine, component, boundary, hour))
+        target = plus(target, Target(postings=billed))
         booked = Target(postings={row[:2]: row[2:] for row in self.booked})
         wrong = next(iter(delta(target, booked).postings), None)
         if wrong is not None:

@@ -127,6 +127,7 @@ def _store(
     reader = batch.reader
     known = one(SqlRows(connection), "SELECT 1 FROM reader WHERE reader = :reader", reader=reader.reader)
     if known is None:
+        due = [*due, *_marks_of_name(connection, reader.machine, reader.host)]
         accepted["reader"] = [(reader.reader, reader.machine, reader.boot, reader.host, reader.rank)]
     digest = facts_digest(row_text(table, row) for table, rows in accepted.items() for row in rows)
     number = _add_receipt(connection, batch, now_ms, part, digest, sum(map(len, accepted.values())))
@@ -140,6 +141,17 @@ def _store(
             [(*row, number) for row in stored],
         )
     marks.add(connection, number, [*due, marks.RECEIPT])
+
+
+def _marks_of_name(connection: Connection, machine: str, host: str) -> list[marks.Mark]:
+    """Let bills be laid anew where a machine goes by a name for the first time: lines may be of it."""
+    rows = SqlRows(connection)
+    named = "SELECT 1 FROM reader WHERE machine = :machine AND host = :host LIMIT 1"
+    if not machine or one(rows, "SELECT 1 FROM bill_delivery LIMIT 1") is None:
+        return []
+    if one(rows, named, machine=machine, host=host) is not None:
+        return []
+    return [marks.Mark(marks.BILL, "", 0, marks.LAST_DAY, "bill")]
 
 
 def _add_receipt(connection: Connection, batch: Batch, now_ms: int, part: int, digest: str, facts: int) -> int:

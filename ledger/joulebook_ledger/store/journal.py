@@ -16,6 +16,7 @@ from joulebook_ledger.core.periods import month_of_day, next_month
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.store import beside, bulk, chain, marks, prices, rates, usage, work
+from joulebook_ledger.store.bill_reads import Bills
 from joulebook_ledger.store.engine import alone
 from joulebook_ledger.store.neighbours import COUNTED, closed_through
 from joulebook_ledger.store.reads import factor_book
@@ -23,6 +24,8 @@ from joulebook_ledger.store.rows import Row, SqlRows, one
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from joulebook_ledger.core.resolution import FactorBook
 
 BOOK_LOCK = 0x6A6F756C_626F6F6B
 """Key of the advisory lock under which a PostgreSQL book is booked, closed and sealed."""
@@ -124,7 +127,13 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
             known = causes.get(key, (0, 0))
             causes[key] = (max(known[0], rank), max(known[1], rebuild))
     _add_those_beside(connection, causes)
-    closed = closed_through(rows)
+    _add_days(connection, causes)
+    return seen
+
+
+def _add_days(connection: Connection, causes: dict[tuple[str, int], tuple[int, int]]) -> None:
+    """Add (source, day) -> (place of its cause, whether its hours are made again) to `work_day`."""
+    closed = closed_through(SqlRows(connection))
     months = {day: month_of_day(day) for _, day in causes}
     work.fill(
         connection,
@@ -141,7 +150,6 @@ def _fill_days(connection: Connection, due: list[Row], wanted: Container[tuple[s
             for (source, day), (rank, rebuild) in sorted(causes.items())
         ],
     )
-    return seen
 
 
 def _add_those_beside(connection: Connection, causes: dict[tuple[str, int], tuple[int, int]]) -> None:
@@ -159,17 +167,41 @@ def _post(connection: Connection, link: int, *, by_rule: bool) -> list[str]:
     if one(rows, "SELECT 1 FROM work_day LIMIT 1") is None:
         return []
     usage.rebuild(connection, by_rule=by_rule)
+    bills = Bills(rows)
+    _add_days(connection, dict.fromkeys(_days_of_bills(rows, bills), (marks.CAUSES.index("bill"), 0)))
     factors = factor_book(rows)
     if by_rule:
         prices.price_by_rule(connection, factors)
     else:
         rates.fill(connection, factors)
         prices.price(connection)
+    _add_billed(connection, bills, factors)
     _subtract_booked(connection)
     entries = list(_entries(rows, link))
     bulk.insert(connection, "entry", (*_ENTRY, *COLUMNS), _ENTRY_NUMBERS, entries)
     _add_postings(connection, link)
     return [entry[8] for entry in entries]
+
+
+def _days_of_bills(rows: SqlRows, bills: Bills) -> set[tuple[str, int]]:
+    """Return the days to be worked out too because a bill lays its lines by hours that were made again."""
+    if not bills.newest:
+        return set()
+    known = rows.rows("SELECT source, day, rebuild FROM work_day")
+    return bills.touched([row[:2] for row in known if row[2]]) - {row[:2] for row in known}
+
+
+def _add_billed(connection: Connection, bills: Bills, factors: FactorBook) -> None:
+    """Fill `work_billed` with what bills change of the targets: few hours, by the rule of `core.billing` itself."""
+    if not bills.newest:
+        return
+    wanted = SqlRows(connection).rows("SELECT source, day FROM work_day")
+    found = bills.billed(factors, wanted)
+    work.fill(
+        connection,
+        "work_billed",
+        [(*key, *who, *amounts) for key, postings in found for who, amounts in postings.items()],
+    )
 
 
 def _subtract_booked(connection: Connection) -> None:
@@ -181,6 +213,7 @@ def _subtract_booked(connection: Connection) -> None:
         f"""
         INSERT INTO work_delta SELECT {", ".join(_KEY)}, {work.summed_amounts()} FROM (
             SELECT {", ".join(_KEY)}, {work.listed_amounts()} FROM work_target
+            UNION ALL SELECT {", ".join(_KEY)}, {work.listed_amounts()} FROM work_billed
             UNION ALL SELECT b.source, b.day, b.account, b.method, {work.listed_amounts("b", "-")} {booked}
         ) AS both_sides GROUP BY {", ".join(_KEY)} HAVING {differs}
     """,
@@ -191,6 +224,7 @@ def _subtract_booked(connection: Connection) -> None:
         f"""
         INSERT INTO work_entry SELECT source, day, {work.summed_amounts()} FROM (
             SELECT source, day, {work.listed_amounts()} FROM work_leg
+            UNION ALL SELECT source, day, {work.listed_amounts()} FROM work_billed
             UNION ALL SELECT b.source, b.day, {work.listed_amounts("b", "-")} {booked}
         ) AS both_sides WHERE (source, day) IN (SELECT source, day FROM work_delta) GROUP BY source, day
     """,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from joulebook_ledger.core.allocation import ALLOCATION
 from joulebook_ledger.core.factors import FACTOR_OBJECTS, MACHINE, SITE, ZONE, Factor, Placement, Site
 from joulebook_ledger.core.facts import Restatement
+from joulebook_ledger.core.names import RESOURCE, NameMap
 from joulebook_ledger.core.periods import day_of, days_of_month
 from joulebook_ledger.core.resolution import KINDS
 from joulebook_ledger.store import bulk
@@ -20,7 +21,7 @@ CAUSES = ("first", "late", "correction", "factor", "bill", "allocation", "restat
 """Of several causes the last in this order is named."""
 OF_READINGS = ("first", "late", "correction")
 """Causes for which the hours are made again from the windows; for any other the hours stand and only their price changes."""
-SOURCE, EVERYTHING, CHAIN = "source", "all", "chain"
+SOURCE, EVERYTHING, CHAIN, BILL = "source", "all", "chain", "bill"
 LAST_DAY = 1_000_000
 """A day far beyond any book: a mark without an end."""
 
@@ -47,7 +48,7 @@ def add(connection: Connection, receipt: int, marks: Sequence[Mark]) -> None:
 
 
 def of_fact(fact: object, cause: str = "factor") -> Mark | None:
-    """Return what a factor, a place or a restatement makes due; None for any other fact and for factors that views alone use."""
+    """Return what a factor, a place, a restatement or the name of a machine makes due; None for any other fact and for factors that views alone use."""
     if isinstance(fact, Restatement):
         first, last = days_of_month(fact.from_month).start, days_of_month(fact.to_month).stop - 1
         scope = FACTOR_OBJECTS[fact.kind] if fact.kind and fact.object else EVERYTHING
@@ -61,6 +62,8 @@ def of_fact(fact: object, cause: str = "factor") -> Mark | None:
         return Mark(FACTOR_OBJECTS[fact.kind], fact.object, day_of(fact.valid_from_ms), last, why)
     if isinstance(fact, Site):
         return Mark(SITE, fact.site, day_of(fact.valid_from_ms), LAST_DAY, cause)
+    if isinstance(fact, NameMap) and fact.kind == RESOURCE:
+        return Mark(BILL, "", 0, LAST_DAY, "bill")
     if isinstance(fact, Placement):
         return Mark(MACHINE, fact.machine, day_of(fact.valid_from_ms), LAST_DAY, cause)
     return None
@@ -70,6 +73,11 @@ def expand(rows: Rows, scope: str, name: str, first_day: int, last_day: int) -> 
     """Yield every (source, day) of a mark. A site or zone means the machines that ever stood there: at worst they are looked at in vain."""
     if scope == SOURCE and first_day == last_day:
         yield name, first_day
+        return
+    if scope == BILL:
+        from joulebook_ledger.store.bill_reads import Bills
+
+        yield from Bills(rows).due(name, first_day, last_day)
         return
     of = {
         SOURCE: "source = :name",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from joulebook_ledger.core.factors import Factor, Placement, Site
 from joulebook_ledger.core.facts import Correction, Fact, Restatement, Retirement
+from joulebook_ledger.core.names import NameMap
 from joulebook_ledger.core.periods import month_text
 from joulebook_ledger.core.records import Meter, Use, Window
 from joulebook_ledger.core.units import MICRO, MILLISECONDS_PER_DAY
@@ -37,7 +38,9 @@ VOIDABLE = (
     "restatement",
     "instrument",
 )
-MARKING: dict[str, type[Any]] = {"site": Site, "placement": Placement, "factor": Factor, "restatement": Restatement}
+MARKING: dict[str, type[Any]] = {
+    "site": Site, "placement": Placement, "factor": Factor, "restatement": Restatement, "name_map": NameMap,
+}  # fmt: skip
 # PostgreSQL's index rows end at 2,704 bytes; a use's key is made of a meter, a reader and a run.
 LONGEST_KEY_BYTES = 2_400
 LONGEST_METER_BYTES = 800

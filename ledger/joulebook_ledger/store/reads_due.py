@@ -10,7 +10,7 @@ from joulebook_ledger.core.records import Use, Window
 from joulebook_ledger.core.timeline import ReaderWindows, WindowUses
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
 from joulebook_ledger.store.beside import Kin
-from joulebook_ledger.store.marks import CHAIN, EVERYTHING, SOURCE
+from joulebook_ledger.store.marks import BILL, CHAIN, EVERYTHING, SOURCE
 from joulebook_ledger.store.reads import voided
 from joulebook_ledger.store.rows import Rows, one
 
@@ -19,6 +19,7 @@ Key = tuple[str, int]
 
 _TOUCHED = {
     EVERYTHING: "'' = :name",
+    BILL: "p.machine <> :name",
     MACHINE: "p.machine = :name",
     SITE: "p.machine IN (SELECT machine FROM placement WHERE site = :name)",
     ZONE: "p.machine IN (SELECT q.machine FROM placement q JOIN site s ON s.site = q.site WHERE s.zone = :name)",

@@ -8,7 +8,7 @@ from joulebook_ledger.core.refusals import Unavailable
 from joulebook_ledger.store.rows import SQLITE, Rows, one
 
 # All revisions in alembic/versions, oldest first. A test compares them with alembic's own reading of that folder.
-SCHEMAS = ("0001", "0002", "0003", "0004")
+SCHEMAS = ("0001", "0002", "0003", "0004", "0005")
 NEWEST = SCHEMAS[-1]
 EMPTY = ""
 _MADE_BY = "schema "

@@ -67,6 +67,10 @@ _WRITTEN = {
     "instrument": "issuer instrument version | kind market vintage_from_ms# vintage_to_ms# energy_mj# value# retired_for retired_at_ms#"
     " quality evidence_name evidence_digest",
     "allocation": "market year# version | state content author",
+    "bill_delivery": "provider billing_account billing_period# delivery | complete# rows# currency evidence_name evidence_digest"
+    " | header totals first_ms# last_ms#",
+    "bill_row": "provider billing_account billing_period# delivery position# | resource charge_start_ms# charge_end_ms# charge_category"
+    " effective_cost billed_cost content | invoice",
 }
 
 

@@ -117,7 +117,7 @@ class Instrument(SQLModel, table=True):
 
 
 class BillDelivery(SQLModel, table=True):
-    """One delivery of a bill; the newest complete one of a period is the bill."""
+    """One delivery of a bill; the newest complete one of a period is the bill. `totals` are the sums of its rows (`core.bills`)."""
 
     __tablename__: ClassVar[Any] = "bill_delivery"
     __table_args__ = (KEYED,)
@@ -130,11 +130,15 @@ class BillDelivery(SQLModel, table=True):
     currency: str = words()
     evidence_name: str = words()
     evidence_digest: str = words()
+    header: str = words(sa_column_kwargs={"server_default": ""})
+    totals: str = words(sa_column_kwargs={"server_default": ""})
+    first_ms: int = whole(sa_column_kwargs={"server_default": "0"})
+    last_ms: int = whole(sa_column_kwargs={"server_default": "0"})
     receipt: int = whole(foreign_key="receipt.number")
 
 
 class BillRow(SQLModel, table=True):
-    """One line of a bill; amounts are exact decimal texts, `content` the whole row as canonical JSON."""
+    """One line of a bill; amounts are exact decimal texts, `content` the whole row as a JSON list below the delivery's header."""
 
     __tablename__: ClassVar[Any] = "bill_row"
     __table_args__ = (Index("bill_row_resource", "resource", "charge_start_ms"), KEYED)
@@ -150,6 +154,7 @@ class BillRow(SQLModel, table=True):
     effective_cost: str = words()
     billed_cost: str = words()
     content: str = words()
+    invoice: str = words(sa_column_kwargs={"server_default": ""})
     receipt: int = whole(foreign_key="receipt.number")
 
 

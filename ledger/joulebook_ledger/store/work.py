@@ -33,6 +33,7 @@ _WRITTEN = {
     "work_reach": f"source day# account method next_account next_method | {_AMOUNTS}",
     "work_target": f"source day# account method | {_AMOUNTS}",
     "work_leg": f"source day# | {_AMOUNTS}",
+    "work_billed": f"source day# account method | {_AMOUNTS}",
     "work_delta": f"source day# account method | {_AMOUNTS}",
     "work_entry": f"source day# | {_AMOUNTS}",
 }

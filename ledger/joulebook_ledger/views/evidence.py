@@ -15,7 +15,9 @@ from joulebook_ledger.figures.lens import HOURS_PER_DAY
 from joulebook_ledger.figures.units_of import Unit, node, time_words
 from joulebook_ledger.store import reads_windows
 from joulebook_ledger.store.beside import Kin
+from joulebook_ledger.store.bill_reads import Bills
 from joulebook_ledger.store.reads_windows import Evidence
+from joulebook_ledger.views.factor_words import bill_node
 
 if TYPE_CHECKING:
     from joulebook_ledger.bodies import WhyNode
@@ -43,7 +45,7 @@ def hours_of_day(rows: Rows, lens: Lens, cell: Cell, column: int, unit: Unit) ->
         for other in Kin(rows).lenders(cell.source, cell.first_day)
         for item in reads_windows.uses(rows, other, cell.account, first, last)
     )
-    found = []
+    found = _billed(rows, lens, cell, column, unit)
     for hour, usage in reads_windows.usage(rows, cell.source, first, last).items():
         priced = price_hour(usage, lens.book.rates(machine, meter.component, meter.boundary, hour))
         own = [index for index, row in enumerate(usage) if row.account == cell.account]
@@ -58,6 +60,24 @@ def hours_of_day(rows: Rows, lens: Lens, cell: Cell, column: int, unit: Unit) ->
         ]
         found.append((amount, node(_hour_text(hour), unit.text(amount), children=children)))
     return found
+
+
+def _billed(rows: Rows, lens: Lens, cell: Cell, column: int, unit: Unit) -> list[tuple[int, WhyNode]]:
+    """Return what bills change of a day: instead of the price of the hours that they charge for, or beside it."""
+    bills = Bills(rows)
+    postings = dict(bills.billed(lens.book, [(cell.source, cell.first_day)])).get((cell.source, cell.first_day), {})
+    amount = sum(amounts[column] for (account, _), amounts in postings.items() if account == cell.account)
+    if not amount:
+        return []
+    said = [bill_node(its) for its in bills.saying(cell.source, cell.first_day)]
+    return [
+        (
+            amount,
+            node(
+                "what bills say of the hours they charge for, less the price of those", unit.text(amount), children=said
+            ),
+        )
+    ]
 
 
 def _by_hour(evidence: Iterable[Evidence]) -> defaultdict[int, list[Evidence]]:

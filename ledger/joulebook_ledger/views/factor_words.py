@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from joulebook_ledger.core.focus import period_text
 from joulebook_ledger.core.periods import day_text
 from joulebook_ledger.core.resolution import TIME
 from joulebook_ledger.core.units import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.bodies import WhyNode
     from joulebook_ledger.core.factors import Factor
     from joulebook_ledger.figures.lens import Lens
+    from joulebook_ledger.store.bill_reads import Delivery
     from joulebook_ledger.store.reads_amounts import Cell
 
 MOST_HOURS = 400
@@ -54,6 +56,9 @@ _UNITS = {
 
 def factor_nodes(lens: Lens, cells: Sequence[Cell], part: str) -> list[WhyNode]:
     """Return a node for each factor that priced these cells of one source, and for each reason why some of it was not priced."""
+    bills = {its.key: its for cell in cells for its in lens.bills(cell)}
+    if bills:
+        return [bill_node(its) for its in bills.values()]
     factors: dict[tuple[str, str, str, int, str], Factor] = {}
     reasons: dict[tuple[str, str], None] = {}
     for cell, hour in _hours(cells):
@@ -69,6 +74,15 @@ def factor_nodes(lens: Lens, cells: Sequence[Cell], part: str) -> list[WhyNode]:
                     factors[its.kind, its.object, its.provider, its.valid_from_ms, its.version] = its
     told = [node(_value(factor), source=_source(factor)) for factor in factors.values()]
     return [*told, *(node(f"not priced: {remedy(kind, reason)}") for kind, reason in reasons)]
+
+
+def bill_node(bill: Delivery) -> WhyNode:
+    """Return the node of a bill."""
+    said = f"bill of {bill.provider}, account {bill.account}, of {period_text(bill.period)}"
+    return node(
+        said,
+        source=f"delivery {bill.delivery}: {bill.rows} rows of {bill.evidence_name}, sha256 {bill.evidence_digest}",
+    )
 
 
 def is_priced_by_time(component: str) -> bool:

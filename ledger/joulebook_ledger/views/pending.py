@@ -8,12 +8,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from joulebook_ledger.core.booking import subtract, target_of_day
+from joulebook_ledger.core.booking import Target, plus, subtract, target_of_day
 from joulebook_ledger.core.pricing import NOTHING
 from joulebook_ledger.core.timeline import lay_hour
 from joulebook_ledger.figures.lens import HOURS_PER_DAY
 from joulebook_ledger.store import reads_amounts, reads_due, reads_windows
 from joulebook_ledger.store.beside import Kin
+from joulebook_ledger.store.bill_reads import Bills
 from joulebook_ledger.store.reads_amounts import Cell
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ def pending_cells(rows: Rows, lens: Lens, account: str) -> list[Cell]:
     """Return what booking would now add to an account, by source and day; nothing where nothing is due that touches it."""
     cells: list[Cell] = []
     kin = Kin(rows)
-    for (source, day), is_new in reads_due.due_days(rows, account).items():
+    due = reads_due.due_days(rows, account)
+    billed = dict(Bills(rows).billed(lens.book, due.keys()))
+    for (source, day), is_new in due.items():
         machine, hours = _usage(rows, lens, source, day, kin if is_new else None)
         meter = lens.meter(source)
         if meter.role == "check":
             continue
         target = target_of_day(hours, partial(lens.book.rates, machine, meter.component, meter.boundary))
+        target = plus(target, Target(postings=billed.get((source, day), {})))
         lens.stand_in(source, day, machine)
         cells += _differences(
             account,

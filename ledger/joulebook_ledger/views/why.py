@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from joulebook_ledger.core.billing import account_of_source
 from joulebook_ledger.core.periods import day_text
 from joulebook_ledger.core.refusals import NotFound
 from joulebook_ledger.core.vocabulary import IDLE, RESERVED_ACCOUNTS
@@ -163,6 +164,8 @@ class _Teller:
         meter = self._lens.meter(source)
         hosts = ", ".join(sorted({self._lens.host(cell) for cell in cells or spread} - {""})) or "no machine"
         text = f"meter {meter.domain}{f' ({meter.label})' if meter.label else ''} on {hosts}"
+        if account_of_source(source):
+            text = "lines of bills that match no machine"
         factors = factor_nodes(self._lens, cells or spread, part)
         return whole, node(text, unit.text(whole), source=source, children=[*factors, *bounded(nodes, unit)])
 

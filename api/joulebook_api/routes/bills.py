@@ -1,0 +1,43 @@
+"""Bills: taking deliveries in."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
+from joulebook_api.routes.register import Body
+from joulebook_ledger.bills.bodies import BillsBody
+from joulebook_ledger.bills.sending import act_of_body
+
+router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["bills"])
+_TEXT = {"type": "string"}
+_BILL: dict[str, Any] = {
+    "type": "object",
+    "required": ["file", "digest", "files"],
+    "properties": {
+        "author": _TEXT, "file": _TEXT, "digest": _TEXT, "delivery": _TEXT,
+        "files": {
+            "type": "array",
+            "items": {"type": "object", "required": ["name", "text"], "properties": {"name": _TEXT, "text": _TEXT}},
+        },
+    },
+}  # fmt: skip
+
+
+@router.post(
+    "/v1/bills",
+    operation_id="takeBill",
+    summary="Take a delivery of a bill in",
+    responses={200: {"model": BillsBody}, **problems(400, 401, 413, 415, 422, 503)},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _BILL}}}},
+)
+def take_bill(request: Request, book: Book, body: Body) -> Response:
+    """Take the FOCUS files of one delivery in as CSV texts, all or none; the same delivery again changes nothing."""
+    act, rows = act_of_body(body, uuid.uuid4().hex)
+    answer = book.take_bill(act, rows, lambda _: None)
+    request.app.state.book_soon()
+    return JSONResponse(answer)

@@ -1,0 +1,1 @@
+"""Bills: taking deliveries in, and holding them against what was metered."""
