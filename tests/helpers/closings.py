@@ -6,27 +6,33 @@
     gone READER                         the reader is retired
     close YYYY-MM [tolerance PERCENT]   a month is closed, with all open ones before it
     refused YYYY-MM                     it is not: something is missing
+    bill YYYY-MM NAME                   a delivery of a bill: rows `DATE FROM-TO RESOURCE CATEGORY COST [INVOICE]`, - where there is none
     report YYYY[-MM] [current]          what the report by team says: rows `TEAM ENERGY COST`
     beneath YYYY[-MM]                   what stands beneath it: rows `PERIOD MONTH CAUSE TEAM ENERGY COST`
 
-Energy is in joules, money in the book's currency. Who is nobody's is called by its account.
+Energy is in joules, money in the book's currency, ? what is unknown. Who is nobody's is called by its account.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from helpers.focus import focus_csv
 from helpers.months import FACTS, Month
 from helpers.stored_book import StoredBook
 
+from joulebook_ledger.bills.importing import TakingBill
+from joulebook_ledger.bills.reading import rows_of_text
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.core.facts import Retirement
-from joulebook_ledger.core.periods import parse_month, parse_time
+from joulebook_ledger.core.periods import month_interval, parse_month, parse_time, time_text
 from joulebook_ledger.core.records import Reader
 from joulebook_ledger.core.refusals import BadInput
+from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.core.wire import Batch, Item
 from joulebook_ledger.local import LocalLedger
 from joulebook_ledger.queries import CloseQuery, ReportQuery
@@ -88,6 +94,8 @@ def _act_out(text: str, book: Told) -> Iterator[tuple[int, list[str], list[str]]
         word, *words = line.split()
         if word in TABLES:
             yield number, rows, TABLES[word](book, words)
+        elif word == "bill":
+            _bill(book, words, rows)
         else:
             assert not rows, f"line {number}: {word} has no rows"
             (ACTS.get(word) or FACTS[word])(book, words)
@@ -124,6 +132,35 @@ def _close(book: Told, words: list[str]) -> None:
     book.ledger.close_months(CloseQuery(month=parse_month(month), tolerance_ppm=tolerance, author="ann"))
 
 
+def _bill(book: Told, words: list[str], rows: list[str]) -> None:
+    month, name = words
+    period = month_interval(parse_month(month))
+    lines = [
+        _line(row) | {"BillingPeriodStart": time_text(period.start_ms), "BillingPeriodEnd": time_text(period.end_ms)}
+        for row in rows
+    ]
+    text = focus_csv(lines).decode()
+    act = TakingBill(
+        name=f"bill-{len(book.batches)}-{name}",
+        author="ann",
+        file=f"{name}.csv",
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    assert book.ledger is not None
+    book.ledger.take_bill(act, rows_of_text(act.file, text), lambda _: None)
+
+
+def _line(row: str) -> dict[str, str]:
+    date, span, thing, category, cost, *invoice = row.split()
+    start, end = span.split("-")
+    start_ms = parse_time(f"{date}T{start}Z")
+    end_ms = parse_time(f"{date}T00:00Z") + MILLISECONDS_PER_DAY if end == "24:00" else parse_time(f"{date}T{end}Z")
+    return {
+        "ChargePeriodStart": time_text(start_ms), "ChargePeriodEnd": time_text(end_ms), "ResourceId": thing.strip("-"), "BilledCost": cost,
+        "EffectiveCost": cost, "ChargeCategory": category, "InvoiceId": "".join(invoice), "BillingCurrency": "EUR",
+    }  # fmt: skip
+
+
 def _refused(book: Told, words: list[str]) -> None:
     try:
         _close(book, words)
@@ -144,7 +181,8 @@ def _beneath(book: Told, words: list[str]) -> list[str]:
 
 
 def _amounts(row: Any) -> tuple[str, str]:
-    return str(round(row["energy_kwh"] * JOULES_PER_KWH)), str(row["cost"])
+    energy_kwh = row["energy_kwh"]
+    return "?" if energy_kwh is None else str(round(energy_kwh * JOULES_PER_KWH)), str(row["cost"])
 
 
 ACTS: dict[str, Callable[[Any, list[str]], None]] = {

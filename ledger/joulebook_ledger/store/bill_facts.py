@@ -191,7 +191,7 @@ class BillWriter:
         for name, stored in (("reader", reader), (table, rows)):
             shape = SHAPES[name]
             with_receipt = [(*row, found[0]) for row in stored]
-            bulk.insert(self._connection, name, (*shape.columns, "receipt"), shape.numbers | {"receipt"}, with_receipt)
+            bulk.load(self._connection, name, (*shape.columns, "receipt"), with_receipt)
         marks.add(self._connection, int(found[0]), [*due, marks.RECEIPT])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from joulebook_ledger.store.rows import SQLITE, Row, Rows, SqlRows
 from joulebook_ledger.store.shapes import Key, Shape
@@ -43,6 +43,18 @@ def insert(
     else:
         # One array per column: several times faster than a row at a time (prototypes.md §5).
         connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
+
+
+def load(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Insert rows none of which is there; of tens of thousands several times faster than `insert` on PostgreSQL."""
+    if connection.dialect.name == SQLITE:
+        insert(connection, table, columns, frozenset(), rows)
+        return
+    # SQLAlchemy knows the driver's cursor by the methods that all drivers have.
+    cursor = cast("Any", connection.connection.cursor())
+    with cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 @functools.lru_cache(maxsize=256)
