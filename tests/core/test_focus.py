@@ -76,7 +76,7 @@ def test_a_cell_that_cannot_be_taken_is_named_with_its_row(cells, told):
 def test_a_missing_column_is_named():
     """A file without a mandatory column is no bill; of two names of one column either will do."""
     header, _ = focus_table([{}])
-    with pytest.raises(BadInput, match="has the column BilledCost, this one has not"):
+    with pytest.raises(BadInput, match="every FOCUS file has is missing: BilledCost"):
         FocusRows([name for name in header if name != "BilledCost"])
     with pytest.raises(BadInput, match=re.escape("ProviderName or ServiceProviderName")):
         FocusRows([name for name in header if name != "ProviderName"])

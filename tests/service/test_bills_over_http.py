@@ -43,7 +43,7 @@ def test_a_folder_is_one_delivery_near_and_far(served: Served, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("body", "status", "why"),
     [
-        ({"file": "f", "digest": "0" * 64, "files": [{"name": "f", "text": "BilledCost\n1\n"}]}, 422, "mandatory columns are missing"),
+        ({"file": "f", "digest": "0" * 64, "files": [{"name": "f", "text": "BilledCost\n1\n"}]}, 422, "every FOCUS file has is missing: "),
         ({"file": "f", "digest": "0" * 63, "files": [{"name": "f", "text": "a"}]}, 422, "sha256"),
         ({"file": "f", "digest": "0" * 64, "files": []}, 400, "files a list"),
         ({"file": "f", "digest": "0" * 64, "files": [{"name": 1, "text": "a"}]}, 400, "files a list"),

@@ -300,9 +300,7 @@ def _places(header: Sequence[str]) -> dict[str, int]:
         raise BadInput(f"row 1: the column {twice!r} is there twice")
     missing = [" or ".join(names) for names in MANDATORY if not any(name in places for name in names)]
     if missing:
-        raise BadInput(
-            f"row 1: a FOCUS file has the column {missing[0]}, this one has not ({len(missing)} mandatory columns are missing)"
-        )
+        raise BadInput(f"row 1: a column that every FOCUS file has is missing: {', '.join(missing)}")
     return places
 
 
