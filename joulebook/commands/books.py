@@ -11,7 +11,7 @@ from joulebook import pages
 from joulebook.commands.options import BOOKS, Author, Json, door_of, examples, whole
 from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import Door, refuse_unknown
-from joulebook_ledger.core.periods import parse_month
+from joulebook_ledger.core.periods import month_of, parse_month
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.resolution import KINDS
 from joulebook_ledger.queries import CloseQuery
@@ -187,6 +187,29 @@ def restate(
     )  # fmt: skip
     with door.ledger() as ledger:
         body = ledger.restate(act)
+    door.answer(body, None if json else page(body, door.page))
+
+
+@app.command(
+    "reconcile", cls=PlainCommand, rich_help_panel=BOOKS,
+    epilog=examples("joulebook reconcile", "joulebook reconcile --month 2026-11", "joulebook reconcile --month 2026-11 --json"),
+)  # fmt: skip
+def reconcile(
+    context: typer.Context,
+    *,
+    month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Billing periods that begin in it.", show_default="this month")] = "",
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Hold a month's bills against what was metered: estimate by price, bill, difference and its causes, invoices to the cent, commitments.
+
+    Causes: hours (more or fewer than metered), price (other than the price list), not_metered (nobody saw the machine), not_billed (it keeps
+    its price), hours_without_a_price, and credits, taxes, fees and adjustments beside usage.
+    """
+    from joulebook.reconciling import page
+
+    door = door_of(context)
+    with door.ledger() as ledger:
+        body = ledger.reconcile(parse_month(month) if month else month_of(door.now_ms))
     door.answer(body, None if json else page(body, door.page))
 
 

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 PANELS = {
     "track": ("init", "run", "log", "label", "doctor", "quickstart"),
     "look": ("runs", "show", "report", "rank", "sci", "why"),
-    "books": ("import", "maps", "close", "restate", "audit", "verify"),
+    "books": ("import", "maps", "close", "restate", "reconcile", "audit", "verify"),
     "register": ("factors", "prices", "sites", "export"),
     "market": ("instruments",),
     "service": ("serve", "worker", "agent", "hosts", "retire"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from joulebook_ledger.bills.bodies import BillsBody
+    from joulebook_ledger.bills.bodies import BillsBody, ReconciliationBody
     from joulebook_ledger.bills.importing import TakingBill
     from joulebook_ledger.bills.reading import FileRow
     from joulebook_ledger.bodies import (
@@ -267,6 +267,10 @@ class HttpLedger:
             silence_seconds=VERIFY_SECONDS,
         )  # fmt: skip
         return cast("BillsBody", answer)
+
+    def reconcile(self, month: int) -> ReconciliationBody:
+        """Return the bills of a month beside what was metered."""
+        return cast("ReconciliationBody", self._body("GET", f"/v1/reconciliation/{month_text(month)}"))
 
     def duties(self) -> DutiesBody:
         """Return how the work that the clock brings stands."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import IO
 
-    from joulebook_ledger.bills.bodies import BillsBody
+    from joulebook_ledger.bills.bodies import BillsBody, ReconciliationBody
     from joulebook_ledger.bills.importing import TakingBill
     from joulebook_ledger.bills.reading import FileRow
     from joulebook_ledger.bodies import (
@@ -137,6 +137,10 @@ class Ledger(Protocol):
 
     def take_bill(self, act: TakingBill, rows: Iterable[FileRow], told: Callable[[str], None]) -> BillsBody:
         """Take the rows of a delivery of a bill in, all or none, telling now and then how far it is."""
+        ...
+
+    def reconcile(self, month: int) -> ReconciliationBody:
+        """Return the bills of a month (yyyymm) beside what was metered, with the causes of the difference."""
         ...
 
     def duties(self) -> DutiesBody:

@@ -17,7 +17,7 @@ from joulebook_ledger.store.engine import open_book
 if TYPE_CHECKING:
     from typing import IO
 
-    from joulebook_ledger.bills.bodies import BillsBody
+    from joulebook_ledger.bills.bodies import BillsBody, ReconciliationBody
     from joulebook_ledger.bills.importing import TakingBill
     from joulebook_ledger.bills.reading import FileRow
     from joulebook_ledger.bodies import (
@@ -250,6 +250,13 @@ class LocalLedger:
         from joulebook_ledger.bills.importing import take_bill
 
         return take_bill(self._book, act, rows, self._clock(), told)
+
+    def reconcile(self, month: int) -> ReconciliationBody:
+        """Return the bills of a month beside what was metered."""
+        from joulebook_ledger.bills.reconciling import reconcile
+
+        with self._book.read() as rows:
+            return reconcile(rows, month)
 
     def duties(self) -> DutiesBody:
         """Return how the work that the clock brings stands."""

@@ -21,7 +21,7 @@ PAGES = {
     ("get", "/v1/reports"), ("get", "/v1/rank"), ("get", "/v1/sci"), ("get", "/v1/why"), ("get", "/v1/verify"), ("get", "/v1/periods/{month}/close"), ("post", "/v1/periods/{month}/close"), ("get", "/v1/hosts"), ("post", "/v1/restatements"), ("get", "/v1/maps"), ("get", "/v1/instruments"), ("post", "/v1/instruments"), ("post", "/v1/instruments/allocate"), ("get", "/v1/audit/{year}"), ("get", "/v1/snapshot"),
     ("get", "/v1/factors"), ("post", "/v1/factors"), ("get", "/v1/prices"), ("post", "/v1/prices"), ("get", "/v1/sites"), ("post", "/v1/sites"),
     ("get", "/healthz"), ("get", "/readyz"),
-    ("post", "/v1/factors/fetch"), ("get", "/v1/duties"), ("post", "/v1/bills"),
+    ("post", "/v1/factors/fetch"), ("get", "/v1/duties"), ("post", "/v1/bills"), ("get", "/v1/reconciliation/{month}"),
 }  # fmt: skip
 MEDIA_TYPES = {"application/json", "application/problem+json"}
 

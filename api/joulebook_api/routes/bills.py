@@ -1,4 +1,4 @@
-"""Bills: taking deliveries in."""
+"""Bills: taking deliveries in, and holding them against what was metered."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
 from joulebook_api.routes.register import Body
-from joulebook_ledger.bills.bodies import BillsBody
+from joulebook_ledger.bills.bodies import BillsBody, ReconciliationBody
 from joulebook_ledger.bills.sending import act_of_body
+from joulebook_ledger.core.periods import parse_month
 
 router = APIRouter(dependencies=PAGE_DEPENDENCIES, tags=["bills"])
 _TEXT = {"type": "string"}
@@ -41,3 +42,14 @@ def take_bill(request: Request, book: Book, body: Body) -> Response:
     answer = book.take_bill(act, rows, lambda _: None)
     request.app.state.book_soon()
     return JSONResponse(answer)
+
+
+@router.get(
+    "/v1/reconciliation/{month}",
+    operation_id="getReconciliation",
+    summary="A month's bills beside what was metered",
+    responses={200: {"model": ReconciliationBody}, **problems(401, 422, 503)},
+)
+def get_reconciliation(book: Book, month: str) -> Response:
+    """Return the bills whose period begins in a month, YYYY-MM: estimate by price, bill, difference and its causes, invoices, commitments."""
+    return JSONResponse(book.reconcile(parse_month(month)))

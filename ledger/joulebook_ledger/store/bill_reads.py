@@ -5,10 +5,11 @@ Only what is asked for is read: a delivery carries its sums, and the lines of a 
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from joulebook_ledger.core.billing import (
     Charge,
@@ -25,11 +26,11 @@ from joulebook_ledger.core.billing import (
 )
 from joulebook_ledger.core.bills import Kind, Total, charges_of, totals_of_text
 from joulebook_ledger.core.booking import add
-from joulebook_ledger.core.focus import USAGE, quanta
+from joulebook_ledger.core.focus import QUANTUM, USAGE, consumed_hours, named_cells, quanta
 from joulebook_ledger.core.names import RESOURCE
 from joulebook_ledger.core.pricing import NOTHING, Amounts
 from joulebook_ledger.core.resolution import FactorBook
-from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
+from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
 from joulebook_ledger.core.vocabulary import UNALLOCATED
 from joulebook_ledger.store import reads, reads_windows
 from joulebook_ledger.store.rows import Rows, listed, one
@@ -38,6 +39,7 @@ METHOD = "declared"
 _HOURS_PER_DAY = 24
 _TIME_METERS = "JOIN meter AS m ON m.meter = p.source AND m.component = 'time' AND m.role = 'counted'"
 SourceDay = tuple[str, int]
+SourceHour = tuple[str, int]
 Postings = dict[tuple[str, str], Amounts]
 
 
@@ -81,6 +83,24 @@ class Delivery(NamedTuple):
         return range(self.first_ms // MILLISECONDS_PER_DAY, -(-self.last_ms // MILLISECONDS_PER_DAY))
 
 
+class MachineLine(NamedTuple):
+    """A line of a bill that names a machine.
+
+    Attributes:
+        charge: What it charges; its prices say whether it is of usage.
+        category: Of `focus.CATEGORIES`.
+        service: What was sold.
+        billed: BilledCost, in 10^-30.
+        used_ms: How much time it says was used; None where it does not say that in hours.
+    """
+
+    charge: Charge
+    category: str
+    service: str
+    billed: int
+    used_ms: int | None
+
+
 _DELIVERY = "provider, billing_account, billing_period, delivery, rows, currency, evidence_name, evidence_digest, first_ms, last_ms, receipt"
 _OF = "provider = :provider AND billing_account = :account AND billing_period = :period AND delivery = :delivery"
 
@@ -101,6 +121,16 @@ def totals(rows: Rows, delivery: Delivery) -> dict[Kind, Total]:
     """Return the sums of a delivery."""
     found = one(rows, f"SELECT totals FROM bill_delivery WHERE {_OF}", **_bound(delivery))
     return totals_of_text(found[0]) if found else {}
+
+
+def machine_costs(rows: Rows, first_day: int, last_day: int) -> list[tuple[str, int, int]]:
+    """Return (machine, what is booked of its hours in micro-units, milliseconds) over days, in order of the machines."""
+    sql = (
+        "SELECT p.machine, CAST(SUM(b.cost_instance) AS BIGINT), CAST(SUM(b.time_ms) AS BIGINT) FROM booked AS b"
+        f" JOIN placed AS p ON p.source = b.source AND p.day = b.day {_TIME_METERS}"
+        " WHERE b.day BETWEEN :first AND :last AND p.machine <> '' GROUP BY p.machine ORDER BY p.machine"
+    )
+    return [(machine, cost, time_ms) for machine, cost, time_ms in rows.rows(sql, first=first_day, last=last_day)]
 
 
 class Bills:
@@ -134,7 +164,7 @@ class Bills:
                     if days.isdisjoint(of_charge):
                         continue
                     found.update((source_of_bill(bill.provider, bill.account), day) for day in of_charge)
-                    found.update(self._time_meters(machine, of_charge.start, of_charge.stop - 1))
+                    found.update(self.time_meters(machine, of_charge.start, of_charge.stop - 1))
         return found
 
     def billed(self, factors: FactorBook, wanted: Collection[SourceDay]) -> Iterator[tuple[SourceDay, Postings]]:
@@ -167,22 +197,42 @@ class Bills:
             yield from ((source, day) for day in sorted(days))
             provider, account = account_of_source(source) or ("", "")
             for machine in self._names.of_account(self._rows, provider, account):
-                found = self._time_meters(machine, min(days), max(days))
+                found = self.time_meters(machine, min(days), max(days))
                 yield from (key for key in found if key[1] in days)
 
     def laid(self, bill: Delivery) -> list[tuple[str, Laid]]:
         """Return what of a bill stands in machines; nothing of one in another currency."""
         if bill.currency != self.currency:
             return []
-        found = [(machine, self._laid_on(bill, machine)) for machine in sorted(self._names.machines)]
+        found = [(machine, self.laid_on(bill, machine)) for machine in sorted(self._names.machines)]
         return [(machine, its) for machine, its in found if its.found]
 
     def saying(self, source: str, day: int) -> list[Delivery]:
         """Return the bills that change what an hour of a machine's time meter costs on a day."""
         machine = self._places.get((source, day), "")
         hours = range(day * _HOURS_PER_DAY, (day + 1) * _HOURS_PER_DAY)
-        found = ((bill, self._laid_on(bill, machine)) for bill in self.newest.values() if machine and day in bill.days)
+        found = ((bill, self.laid_on(bill, machine)) for bill in self.newest.values() if machine and day in bill.days)
         return [bill for bill, laid in found if any((source, hour) in laid.amounts for hour in hours)]
+
+    def machines(self, bill: Delivery) -> list[str]:
+        """Return the machines that a bill names."""
+        return [
+            name
+            for name in self._names.of_account(self._rows, bill.provider, bill.account)
+            if self._charges(bill, name)
+        ]
+
+    def lines(self, bill: Delivery, machine: str) -> list[MachineLine]:
+        """Return the lines of a delivery that name a machine, with what they say beside their charge."""
+        (header,) = one(self._rows, f"SELECT header FROM bill_delivery WHERE {_OF}", **_bound(bill)) or ("[]",)
+        names = json.loads(header)
+        found = []
+        for charge, category, billed, content in self._named(bill, machine, ", charge_category, billed_cost, content"):
+            cells = named_cells(names, json.loads(content))
+            hours = consumed_hours(cells)
+            used_ms = quanta(hours) * MILLISECONDS_PER_HOUR // QUANTUM if hours else None
+            found.append(MachineLine(charge, category, cells.get("ServiceName", ""), quanta(billed), used_ms))
+        return found
 
     def _charged_days(self, name: str, first_day: int, last_day: int) -> dict[str, set[int]]:
         """Return the days that any delivery of an account charges for, also one that was replaced since."""
@@ -216,7 +266,7 @@ class Bills:
             priced: set[tuple[str, int]] = set()
             for bill in self.newest.values():
                 if bill.currency == self.currency and not days.isdisjoint(bill.days):
-                    laid = self._laid_on(bill, machine)
+                    laid = self.laid_on(bill, machine)
                     for at, amount in laid.amounts.items():
                         amounts[at] += amount
                     priced |= laid.priced
@@ -236,7 +286,8 @@ class Bills:
                                 postings[who] = add(postings.get(who, NOTHING), its)
                     yield (source, day), postings
 
-    def _laid_on(self, bill: Delivery, machine: str) -> Laid:
+    def laid_on(self, bill: Delivery, machine: str) -> Laid:
+        """Return what of a bill stands in a machine."""
         key = (bill.key, machine)
         if key not in self._laid:
             charges = self._charges(bill, machine)
@@ -245,18 +296,17 @@ class Bills:
 
     def _charges(self, bill: Delivery, machine: str) -> list[Charge]:
         """Return the lines of a delivery that name a machine."""
-        found = []
+        return [charge for (charge,) in self._named(bill, machine, "")]
+
+    def _named(self, bill: Delivery, machine: str, more: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the charge of each line that names a machine, and more columns of it."""
+        sql = f"SELECT invoice, charge_start_ms, charge_end_ms, charge_category, effective_cost{more} FROM bill_row WHERE resource = :resource AND {_OF}"
         for resource in sorted(self._names.candidates(machine)):
-            found += [
-                Charge(invoice, start_ms, end_ms, category == USAGE, quanta(effective))
-                for invoice, start_ms, end_ms, category, effective in self._rows.rows(
-                    "SELECT invoice, charge_start_ms, charge_end_ms, charge_category, effective_cost FROM bill_row"
-                    f" WHERE resource = :resource AND {_OF}",
-                    resource=resource, **_bound(bill),
-                )
-                if self._names.machine(resource, start_ms) == machine
-            ]  # fmt: skip
-        return found
+            for invoice, start_ms, end_ms, category, effective, *others in self._rows.rows(
+                sql, resource=resource, **_bound(bill)
+            ):
+                if self._names.machine(resource, start_ms) == machine:
+                    yield Charge(invoice, start_ms, end_ms, category == USAGE, quanta(effective)), *others
 
     def _presence(self, machine: str, bill: Delivery) -> list[There]:
         days = bill.days
@@ -268,7 +318,8 @@ class Bills:
         found = self._rows.rows(sql, machine=machine, first=days.start, last=days.stop - 1)
         return [There(*row) for row in found]
 
-    def _time_meters(self, machine: str, first_day: int, last_day: int) -> list[SourceDay]:
+    def time_meters(self, machine: str, first_day: int, last_day: int) -> list[SourceDay]:
+        """Return the days on which a machine was there, by each of its time meters."""
         sql = f"SELECT p.source, p.day FROM placed AS p {_TIME_METERS} WHERE p.machine = :machine AND p.day BETWEEN :first AND :last"
         return [(source, day) for source, day in self._rows.rows(sql, machine=machine, first=first_day, last=last_day)]
 
