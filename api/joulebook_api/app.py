@@ -13,6 +13,7 @@ from joulebook_api.problems import LastHandler, ProblemBody, handle_problems
 from joulebook_api.routes import (
     bills,
     checks,
+    corrections,
     documents,
     facts,
     fetching,
@@ -74,6 +75,7 @@ def create_app(
         documents,
         fetching,
         restatements,
+        corrections,
         market,
         bills,
     ):

@@ -26,6 +26,7 @@ PANELS = {
     "track": ("init", "run", "log", "label", "doctor", "quickstart"),
     "look": ("runs", "show", "report", "rank", "sci", "why"),
     "books": ("import", "maps", "close", "restate", "reconcile", "audit", "verify"),
+    "correct": ("correct",),
     "register": ("factors", "prices", "sites", "export"),
     "market": ("instruments",),
     "service": ("serve", "worker", "agent", "hosts", "retire"),

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from joulebook_ledger.core.periods import month_text, time_text
-from joulebook_ledger.core.refusals import BadInput, Malformed, NotFound, Refused, Unavailable
+from joulebook_ledger.core.refusals import BadInput, Malformed, Unavailable
 from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 from joulebook_ledger.transport.addresses import (
     LONGEST_ECHO,
@@ -24,6 +24,7 @@ from joulebook_ledger.transport.addresses import (
     path_part,
 )
 from joulebook_ledger.transport.packing import LEAST_PACKED_BYTES, content_headers, packed
+from joulebook_ledger.transport.problems import bad_input, json_object
 from joulebook_ledger.transport.waits import AgainLater, asked_wait, retry_after
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.correcting.bodies import CorrectBody
     from joulebook_ledger.duties.bodies import DutiesBody
     from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.queries import (
         AllocateQuery,
         CloseQuery,
+        Correcting,
         FactorsQuery,
         FetchQuery,
         RankQuery,
@@ -78,7 +81,6 @@ PROBLEM_PREFIX = "urn:joulebook:problem:"
 _AGAIN_LATER = frozenset({429, 502, 503})
 _OF_PACKING = frozenset({400, 415})
 _OF_THE_WAY = frozenset({401, 403, 421})
-_PLAIN_BAD_INPUT = frozenset({"bad-input", "bad-parameter", "wrong-content-type"})
 
 
 class HttpLedger:
@@ -209,8 +211,14 @@ class HttpLedger:
 
     def restate(self, act: Restating) -> RestateBody:
         """Price closed months by other factors, or undo that, or only say what it would change; of a large book that takes minutes."""
-        said = json.dumps(asdict(act)).encode()
-        return cast("RestateBody", self._body("POST", "/v1/restatements", content=said, silence_seconds=VERIFY_SECONDS))
+        return cast("RestateBody", self._act("/v1/restatements", act))
+
+    def correct(self, act: Correcting) -> CorrectBody:
+        """Void facts that were wrong and tell them again, or only say which that would be."""
+        return cast("CorrectBody", self._act("/v1/corrections", act))
+
+    def _act(self, page: str, act: Restating | Correcting) -> object:
+        return self._body("POST", page, content=json.dumps(asdict(act)).encode(), silence_seconds=VERIFY_SECONDS)
 
     def check_close(self, query: CloseQuery) -> CloseBody:
         """Return the checklist of a close, and close nothing."""
@@ -296,7 +304,7 @@ class HttpLedger:
         answer = self._ask(
             method, path, parameters, content=content, encoding=encoding, silence_seconds=silence_seconds
         )
-        body = _json_object(answer)
+        body = json_object(answer)
         if body is None:
             raise Unavailable(f"{self._url} answers {path} as no Joulebook service does: {WHICH_URL}")
         return body
@@ -350,7 +358,7 @@ class HttpLedger:
 
     def _error_of(self, response: httpx2.Response) -> Exception:
         """Return what an answer other than 200 means to the one who asked."""
-        status, problem = response.status_code, _json_object(response.content) or {}
+        status, problem = response.status_code, json_object(response.content) or {}
         detail = str(problem.get("detail", ""))
         kind = str(problem.get("type", ""))
         if status in _AGAIN_LATER:
@@ -369,7 +377,7 @@ class HttpLedger:
         if status in _OF_THE_WAY or status >= 500 or name in {"no-such-page", "method-not-allowed"}:
             request_id = problem.get("request_id", "")
             return Unavailable(f"{self._url}: {detail} (status {status}, request {request_id}); {_NOTHING_LOST}")
-        return _bad_input(name, detail)
+        return bad_input(name, detail)
 
 
 class _NotPackedPleaseError(Exception):
@@ -378,21 +386,3 @@ class _NotPackedPleaseError(Exception):
 
 _NOTHING_LOST = "nothing is lost, what was measured stays in the spool"
 _START_IT = "start it with `joulebook serve`, or check JOULEBOOK_LEDGER"
-
-
-def _json_object(content: bytes) -> dict[str, Any] | None:
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
-
-
-def _bad_input(name: str, detail: str) -> BadInput:
-    if name in {"malformed-batch", "too-large"}:
-        return Malformed(detail)
-    if name == "not-found":
-        return NotFound(detail)
-    if name in _PLAIN_BAD_INPUT:
-        return BadInput(detail)
-    return Refused(name.replace("-", "_"), detail)

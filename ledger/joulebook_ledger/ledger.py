@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.correcting.bodies import CorrectBody
     from joulebook_ledger.duties.bodies import DutiesBody
     from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
     from joulebook_ledger.measures.bodies import SciBody
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.queries import (
         AllocateQuery,
         CloseQuery,
+        Correcting,
         FactorsQuery,
         FetchQuery,
         RankQuery,
@@ -102,6 +104,9 @@ class Ledger(Protocol):
 
     def restate(self, act: Restating) -> RestateBody:
         """Price closed months by other factors, or undo that, or only say what it would change."""
+
+    def correct(self, act: Correcting) -> CorrectBody:
+        """Void facts that were wrong and tell them again, or only say which that would be."""
 
     def check_close(self, query: CloseQuery) -> CloseBody:
         """Return the checklist of a close, and close nothing."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         WhyBody,
     )
     from joulebook_ledger.core.wire import Answer
+    from joulebook_ledger.correcting.bodies import CorrectBody
     from joulebook_ledger.duties.bodies import DutiesBody
     from joulebook_ledger.duties.rounds import Rounds
     from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.queries import (
         AllocateQuery,
         CloseQuery,
+        Correcting,
         FactorsQuery,
         FetchQuery,
         RankQuery,
@@ -183,6 +185,12 @@ class LocalLedger:
         from joulebook_ledger.closing.restating import restate
 
         return restate(self._book, act, self._clock())
+
+    def correct(self, act: Correcting) -> CorrectBody:
+        """Void facts that were wrong and tell them again, or only say which that would be."""
+        from joulebook_ledger.correcting.correct import correct
+
+        return correct(self._book, act, self._clock())
 
     def check_close(self, query: CloseQuery) -> CloseBody:
         """Return the checklist of a close, and close nothing."""

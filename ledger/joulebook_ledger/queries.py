@@ -168,6 +168,33 @@ class Restating:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Correcting:
+    """Which facts were wrong, and what is said in their place.
+
+    Attributes:
+        name: Random text: the id of the act.
+        kind: Of the facts: a key of `correcting.kinds.KINDS`.
+        where: Column -> what a wrong fact says.
+        changes: Column -> what it should have said; none to void it and no more.
+        from_time: First instant of what is wrong; empty for any.
+        to_time: First instant after it; empty for any.
+        reason: Why.
+        author: Who.
+        dry_run: Only say what it would change.
+    """
+
+    name: str
+    kind: str
+    where: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, str] = field(default_factory=dict)
+    from_time: str = ""
+    to_time: str = ""
+    reason: str = ""
+    author: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SciQuery:
     """Which carbon intensity (ISO/IEC 21031).
 

@@ -172,6 +172,19 @@ def test_restate_shows_before_and_after_and_says_how_to_undo_it() -> None:
     assert said(["restate", "--kind", "colour"], FixedLedger())[0] == 2
 
 
+def test_correct_shows_what_was_wrong_and_what_is_said_instead() -> None:
+    """With --dry-run it says that nothing was written; what is no COLUMN=VALUE, or is given twice, is refused."""
+    words = ["correct", "score", "name=accuracy", "--reason", "of the wrong split", "--author", "ann"]
+    code, out, err = said([*words, "--set", "value=0.9", "--dry-run"], FixedLedger())
+    assert (code, err) == (0, "")
+    assert "Correcting 1 score: of the wrong split (ann)" in out
+    assert "value=0.9" in out
+    assert "Nothing was written" in out
+    assert "void" in said(words, FixedLedger())[1]
+    for wrong in ("accuracy", "name=loss"):
+        assert said([*words[:3], wrong, *words[3:]], FixedLedger())[0] == 2
+
+
 def test_init_writes_what_is_new_and_nothing_else() -> None:
     """The place is known already; only the price is new, and the site stays where it is."""
     ledger = FixedLedger()

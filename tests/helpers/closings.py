@@ -5,6 +5,7 @@
     away READER until DATE              all that the reader told of is complete until then
     gone READER                         the reader is retired
     close YYYY-MM [tolerance PERCENT]   a month is closed, with all open ones before it
+    correct KIND COLUMN=VALUE… [set COLUMN=VALUE…]     facts that say so are voided, and told again with other columns
     refused YYYY-MM                     it is not: something is missing
     bill YYYY-MM NAME                   a delivery of a bill: rows `DATE FROM-TO RESOURCE CATEGORY COST [INVOICE]`, - where there is none
     report YYYY[-MM] [current]          what the report by team says: rows `TEAM ENERGY COST`
@@ -35,7 +36,7 @@ from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.core.wire import Batch, Item
 from joulebook_ledger.local import LocalLedger
-from joulebook_ledger.queries import CloseQuery, ReportQuery
+from joulebook_ledger.queries import CloseQuery, Correcting, ReportQuery
 
 PPM_PER_PERCENT = 10_000
 JOULES_PER_KWH = 3_600_000
@@ -169,6 +170,18 @@ def _refused(book: Told, words: list[str]) -> None:
     raise AssertionError(f"{words[0]} was closed")
 
 
+def _correct(book: Told, words: list[str]) -> None:
+    assert book.ledger is not None
+    kind, *pairs = words
+    said = [pair.split("=", 1) for pair in pairs if pair != "set"]
+    cut = pairs.index("set") if "set" in pairs else len(pairs)
+    book.events += 1
+    act = Correcting(
+        name=f"c{book.events}", kind=kind, where=dict(said[:cut]), changes=dict(said[cut:]), reason="told", author="ann"
+    )
+    assert book.ledger.correct(act)["facts"]
+
+
 def _report(book: Told, words: list[str]) -> list[str]:
     return [" ".join((str(row["team"]), *_amounts(row))) for row in book.report(*words)["rows"]]
 
@@ -187,5 +200,6 @@ def _amounts(row: Any) -> tuple[str, str]:
 
 ACTS: dict[str, Callable[[Any, list[str]], None]] = {
     "now": _now, "run": _run, "label": _label, "away": _away, "gone": _gone, "close": _close, "refused": _refused,
+    "correct": _correct,
 }  # fmt: skip
 TABLES: dict[str, Callable[[Told, list[str]], list[str]]] = {"report": _report, "beneath": _beneath}

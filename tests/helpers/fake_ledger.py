@@ -26,6 +26,7 @@ from joulebook_ledger.bodies import (
 )
 from joulebook_ledger.core.refusals import BadInput, JoulebookError, NotFound
 from joulebook_ledger.core.wire import Answer, Outcome, Rejected, decode_batch
+from joulebook_ledger.correcting.bodies import CorrectBody
 from joulebook_ledger.duties.bodies import DutiesBody
 from joulebook_ledger.market.bodies import AllocationsBody, InstrumentsBody
 from joulebook_ledger.measures.bodies import SciBody
@@ -34,6 +35,7 @@ from joulebook_ledger.queries import (
     RESOURCES,
     AllocateQuery,
     CloseQuery,
+    Correcting,
     FactorsQuery,
     FetchQuery,
     RankQuery,
@@ -163,6 +165,11 @@ class FakeLedger:
         self._hear(act)
         return restate_body(act)
 
+    def correct(self, act: Correcting) -> CorrectBody:
+        """Return one fact that is voided."""
+        self._hear(act)
+        return correct_body(act)
+
     def check_close(self, query: CloseQuery) -> CloseBody:
         """Return an empty checklist."""
         self._hear(("check", query))
@@ -229,6 +236,16 @@ class FakeLedger:
 
 class Secretive(JoulebookError):
     """An error of no known kind, with a text that nobody outside may read."""
+
+
+def correct_body(act: Correcting) -> CorrectBody:
+    """Return what voiding one score says."""
+    was: dict[str, int | str | None] = {"run": RUN, "score": "s1", "name": "accuracy", "value": "0.7", "at_ms": 1}
+    return {
+        "kind": act.kind, "reason": act.reason, "author": act.author, "dry_run": act.dry_run,
+        "facts": [{"was": was, "now": {**was, **act.changes} if act.changes else None}], "entries": 0,
+        "link": None if act.dry_run else 3, "head": None if act.dry_run else "ab" * 32,
+    }  # fmt: skip
 
 
 def restate_body(act: Restating) -> RestateBody:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from helpers.fake_ledger import restate_body
+from helpers.fake_ledger import correct_body, restate_body
 
 from joulebook.commands.main import main
 from joulebook.wiring import Door
@@ -33,9 +33,19 @@ from joulebook_ledger.core.refusals import JoulebookError
 from joulebook_ledger.core.resolution import FactorBook
 from joulebook_ledger.core.versions import Known
 from joulebook_ledger.core.wire import Answer, Batch, decode_batch
+from joulebook_ledger.correcting.bodies import CorrectBody
 from joulebook_ledger.ledger import Ledger
 from joulebook_ledger.measures.bodies import SciBody
-from joulebook_ledger.queries import CloseQuery, FactorsQuery, RankQuery, ReportQuery, Restating, RunsQuery, SciQuery
+from joulebook_ledger.queries import (
+    CloseQuery,
+    Correcting,
+    FactorsQuery,
+    RankQuery,
+    ReportQuery,
+    Restating,
+    RunsQuery,
+    SciQuery,
+)
 from joulebook_ledger.register.rows import row_of_factor, row_of_placement, row_of_site
 
 TIME = "2026-11-22T10:00:00.000Z"
@@ -227,6 +237,11 @@ class FixedLedger:
         """Answer with the effect on one month."""
         self._ask(act)
         return restate_body(act)
+
+    def correct(self, act: Correcting) -> CorrectBody:
+        """Answer with one score that is voided."""
+        self._ask(act)
+        return correct_body(act)
 
     def check_close(self, query: CloseQuery) -> CloseBody:
         """Answer with one month that lacks something."""

@@ -10,7 +10,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
-from helpers.fake_ledger import RUN, FakeLedger, Secretive, restate_body, run_body
+from helpers.fake_ledger import RUN, FakeLedger, Secretive, correct_body, restate_body, run_body
 from helpers.running import WAIT_SECONDS, running
 from helpers.service import TOKEN, batch
 from hypothesis import given
@@ -28,6 +28,7 @@ from joulebook_ledger.queries import (
     IDLE_RULES,
     RESOURCES,
     CloseQuery,
+    Correcting,
     RankQuery,
     ReportQuery,
     Restating,
@@ -71,6 +72,23 @@ def test_a_restatement_arrives_as_it_was_asked(remote: Ledger, said: dict[str, s
     """Whatever it says; above all whether it is to be done."""
     act = Restating(name="r1", author="ann", dry_run=dry, **said)
     assert remote.restate(act) == restate_body(act)
+    assert BEHIND.asked[-1] == act
+
+
+@given(
+    where=st.dictionaries(words, words, max_size=3),
+    changes=st.dictionaries(words, words, max_size=3),
+    dry=st.booleans(),
+)
+def test_a_correction_arrives_as_it_was_asked(
+    remote: Ledger,
+    where: dict[str, str],
+    changes: dict[str, str],
+    dry: bool,  # noqa: FBT001
+) -> None:
+    """Which facts are meant, and what is said in their place."""
+    act = Correcting(name="c1", kind="score", author="ann", reason="wrong", dry_run=dry, where=where, changes=changes)
+    assert remote.correct(act) == correct_body(act)
     assert BEHIND.asked[-1] == act
 
 

@@ -270,6 +270,24 @@ def test_a_mistyped_restatement_is_refused_and_never_done(
     assert ledger.asked == []
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"kind": "score", "where": {"run": 7}}', "where.run must be a text, not '7'"),
+        (b'{"kind": "score", "where": "run=7"}', "where must be an object of texts"),
+        (b'{"where": {"run": "7"}}', "a correction lacks a field: it has name, kind, where"),
+    ],
+)
+def test_a_mistyped_correction_is_refused_and_never_done(
+    client: TestClient, ledger: FakeLedger, body: bytes, says: str
+) -> None:
+    """With the field, and what it takes."""
+    answer = client.post("/v1/corrections", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert ledger.asked == []
+
+
 def test_a_month_is_checked_and_closed(client: TestClient, ledger: FakeLedger) -> None:
     """The same page: GET looks, POST closes; what is left out is the earliest open month, and 1 %."""
     assert client.get("/v1/periods/2026-10/close?tolerance_ppm=5000").json()["closed"] is False

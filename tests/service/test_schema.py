@@ -18,7 +18,7 @@ from joulebook_ledger.core.wire import DESK_LISTS, READER_LISTS
 
 PAGES = {
     ("post", "/v1/facts"), ("get", "/v1/runs"), ("get", "/v1/runs/{run}"), ("get", "/v1/footprint"), ("get", "/v1/reports/{month}"),
-    ("get", "/v1/reports"), ("get", "/v1/rank"), ("get", "/v1/sci"), ("get", "/v1/why"), ("get", "/v1/verify"), ("get", "/v1/periods/{month}/close"), ("post", "/v1/periods/{month}/close"), ("get", "/v1/hosts"), ("post", "/v1/restatements"), ("get", "/v1/maps"), ("get", "/v1/instruments"), ("post", "/v1/instruments"), ("post", "/v1/instruments/allocate"), ("get", "/v1/audit/{year}"), ("get", "/v1/snapshot"),
+    ("get", "/v1/reports"), ("get", "/v1/rank"), ("get", "/v1/sci"), ("get", "/v1/why"), ("get", "/v1/verify"), ("get", "/v1/periods/{month}/close"), ("post", "/v1/periods/{month}/close"), ("get", "/v1/hosts"), ("post", "/v1/restatements"), ("post", "/v1/corrections"), ("get", "/v1/maps"), ("get", "/v1/instruments"), ("post", "/v1/instruments"), ("post", "/v1/instruments/allocate"), ("get", "/v1/audit/{year}"), ("get", "/v1/snapshot"),
     ("get", "/v1/factors"), ("post", "/v1/factors"), ("get", "/v1/prices"), ("post", "/v1/prices"), ("get", "/v1/sites"), ("post", "/v1/sites"),
     ("get", "/healthz"), ("get", "/readyz"),
     ("post", "/v1/factors/fetch"), ("get", "/v1/duties"), ("post", "/v1/bills"), ("get", "/v1/reconciliation/{month}"),
