@@ -6,21 +6,21 @@ it: machines of eight GPUs, a processor and their time; runs by day and nobody b
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from joulebook_ledger.closing.close import close_months
 from joulebook_ledger.core.events import RunEvent
 from joulebook_ledger.core.factors import FACTOR_UNITS, PRICE_KINDS, Factor, Placement, Site
 from joulebook_ledger.core.periods import days_of_month
-from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.records import Meter, Reader
 from joulebook_ledger.core.units import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR
 from joulebook_ledger.core.wire import encode_batch, list_of, to_wire
 from joulebook_ledger.ingest import deliver
-from joulebook_ledger.store.engine import Book, alone
-from joulebook_ledger.store.journal import BOOK_LOCK, book, book_within
+from joulebook_ledger.queries import CloseQuery
+from joulebook_ledger.store.engine import Book
+from joulebook_ledger.store.journal import book
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +48,7 @@ def fill(book_file: Book, meters: int) -> None:
     with book_file.write() as connection:
         _run_hours(connection)
     book(book_file.engine, NOW_MS)
-    for month in MONTHS:
-        with alone(book_file.engine, BOOK_LOCK) as connection:
-            book_within(connection, NOW_MS, closing=partial(_close, month))
+    close_months(book_file, CloseQuery(month=MONTHS[-1], author="bench"), NOW_MS)
     with book_file.write() as connection:
         if connection.dialect.name != "sqlite":
             connection.execute(text("ANALYZE"))
@@ -137,18 +135,3 @@ def _run_hours(connection: Connection) -> None:
     due = "INSERT INTO due (scope, object, first_day, last_day, cause, receipt) VALUES ('all', '', :first_day, :end_day, 'factor', 1)"
     for statement in (usage, placed, archived, due):
         connection.execute(text(statement), of)
-
-
-def _close(month: int, connection: Connection, link: int) -> None:
-    amounts = ", ".join(COLUMNS)
-    connection.execute(
-        text("INSERT INTO month_close VALUES (:month, :now, 0, '[]', 'bench', :link)"),
-        {"month": month, "now": NOW_MS, "link": link},
-    )
-    connection.execute(
-        text(
-            f"INSERT INTO close_total (month, source, account, method, {amounts})"
-            f" SELECT month, source, account, method, {amounts} FROM balance WHERE month = :month AND period = :month"
-        ),
-        {"month": month},
-    )

@@ -57,6 +57,8 @@ class Seal:
         stays = self._stays.get(cell.source)
         if not stays:
             return None
+        if len(stays) == 1:
+            return stays[0]
         return max(stays, key=lambda s: min(s.last_day, cell.last_day) - max(s.first_day, cell.first_day))
 
     def pricing(self, stay: Stay) -> Pricing:

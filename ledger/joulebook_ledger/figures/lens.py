@@ -44,6 +44,16 @@ class Stay(NamedTuple):
     site: str
 
 
+class _Nature(NamedTuple):
+    """What cells are that differ in nothing but account and method: of what kind of meter, and how it was priced."""
+
+    component: str
+    boundary: str
+    label: str
+    pricing: Pricing
+    is_device: bool
+
+
 class Sealed(Protocol):
     """What a close sealed of its sources (`closing.seal.Seal`)."""
 
@@ -72,14 +82,37 @@ def total(amounts: Sequence[Amounts]) -> Amounts:
 
 
 class Lens:
-    """One snapshot's meters, machines, sites and factors; of cells of closed months what their seals say."""
+    """One snapshot's meters, machines, sites and factors; of cells of closed months what their seals say.
 
-    def __init__(self, rows: Rows, link: int = NO_LIMIT, seals: Mapping[int, Sealed] | None = None) -> None:
+    All of it is read when it is first asked for: of a book by the hour the factors alone are more than a month's amounts.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        link: int = NO_LIMIT,
+        seals: Mapping[int, Sealed] | None = None,
+        days: tuple[int, int] | None = None,
+    ) -> None:
+        """Look at a snapshot.
+
+        Args:
+            rows: The snapshot.
+            link: Up to which link it is looked at.
+            seals: Of the closed months.
+            days: First and last day that any cell can be of; None where it may be any.
+        """
         self._rows = rows
         self._link = link
         self._seals = seals or {}
-        self.meters = reads.meters(rows)
+        self._days = days
         self._places: dict[tuple[str, int], str] = {}
+        self._natures: dict[tuple[str, int, int, int], _Nature] = {}
+
+    @cached_property
+    def meters(self) -> dict[str, MeterInfo]:
+        """Every meter by its id."""
+        return reads.meters(self._rows)
 
     @cached_property
     def hosts(self) -> dict[str, str]:
@@ -89,7 +122,7 @@ class Lens:
     @cached_property
     def _stays(self) -> defaultdict[str, list[reads.MachineDays]]:
         stays: defaultdict[str, list[reads.MachineDays]] = defaultdict(list)
-        for stay in reads.machine_days(self._rows, self._link):
+        for stay in reads.machine_days(self._rows, self._link, self._days):
             stays[stay.source].append(stay)
         return stays
 
@@ -107,10 +140,14 @@ class Lens:
         """Return the factors that priced a cell."""
         return self._seals[cell.closed].book if cell.closed in self._seals else self.book
 
-    @property
+    @cached_property
     def currency(self) -> str:
         """The book's currency; empty while it has none."""
-        return self.book.currency or next((its.currency for its in self._deliveries), "")
+        return reads.currency(self._rows, self._link) or next((its.currency for its in self._deliveries), "")
+
+    def is_any_factor_from(self, kind: str, prefix: str) -> bool:
+        """Say whether any factor of a kind has a source that begins so."""
+        return reads.is_any_factor_from(self._rows, kind, prefix)
 
     @cached_property
     def _deliveries(self) -> list[Delivery]:
@@ -211,15 +248,21 @@ class Lens:
         pricings: dict[int, Pricing] = {}
         # In a fixed order, so that sums of floats are the same however the amounts were read.
         for (source, method, first_day, last_day, closed), some in sorted(alike.items()):
-            sample = Cell("", source, method, first_day, last_day, (), closed)
-            meter, pricing = self.meter(source), self.pricing(sample)
-            pricings[id(pricing)] = pricing
-            key = (meter.component, meter.boundary, meter.label, method, id(pricing), self.is_device(sample))
-            merged[key] += some
+            its = self._nature(source, first_day, last_day, closed)
+            pricings[id(its.pricing)] = its.pricing
+            merged[its.component, its.boundary, its.label, method, id(its.pricing), its.is_device] += some
         return [
             Portion(component, boundary, label, method, total(amounts), pricings[pricing], is_device)
             for (component, boundary, label, method, pricing, is_device), amounts in merged.items()
         ]
+
+    def _nature(self, *key: *tuple[str, int, int, int]) -> _Nature:
+        if key not in self._natures:
+            source, first_day, last_day, closed = key
+            sample, meter = Cell("", source, "", first_day, last_day, (), closed), self.meter(source)
+            pricing, is_device = self.pricing(sample), self.is_device(sample)
+            self._natures[key] = _Nature(meter.component, meter.boundary, meter.label, pricing, is_device)
+        return self._natures[key]
 
     def footprint(
         self,
@@ -256,6 +299,7 @@ class Lens:
         if not self._stays.get(source) and machine:
             self._stays[source].append(reads.MachineDays(source, machine, day, day))
             self.__dict__.pop("_device_component", None)
+            self._natures.clear()
 
     def _machine_on(self, source: str, day: int) -> str:
         if (source, day) not in self._places:

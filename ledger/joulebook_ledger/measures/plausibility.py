@@ -204,6 +204,8 @@ def _sum(sources: Iterable[_Metered], column: str) -> int:
 
 def past_life(lens: Lens, cells: Iterable[Cell], mark: str) -> Mapping[str, str]:
     """Return, of machines whose last hours were priced past their life, what their rate of 0 says: host -> source."""
+    if not lens.is_any_factor_from("embodied", mark):
+        return {}
     last: dict[str, Cell] = {}
     for cell in cells:
         known = last.get(cell.source)

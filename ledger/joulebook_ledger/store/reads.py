@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import NamedTuple
 
-from joulebook_ledger.core.factors import Factor, Placement, Site
+from joulebook_ledger.core.factors import PRICE_KINDS, Factor, Placement, Site
 from joulebook_ledger.core.facts import Restatement
 from joulebook_ledger.core.names import Learnt, NameMap, Names
 from joulebook_ledger.core.refusals import Refused
@@ -78,12 +78,26 @@ def hosts(rows: Rows, link: int = NO_LIMIT) -> dict[str, str]:
     return {machine: host for machine, host in found if host}
 
 
-def machine_days(rows: Rows, link: int = NO_LIMIT) -> list[MachineDays]:
-    """Return where every source stood, by source and machine; before a link, on the days of which something was booked by then."""
-    booked = "EXISTS (SELECT 1 FROM entry e WHERE e.source = p.source AND e.day = p.day AND e.link <= :link)"
-    only, bound = ("", {}) if link == NO_LIMIT else (f"WHERE {booked}", {"link": link})
+def machine_days(rows: Rows, link: int = NO_LIMIT, days: tuple[int, int] | None = None) -> list[MachineDays]:
+    """Return where every source stood, by source and machine; before a link, on the days of which something was booked by then.
+
+    Args:
+        rows: A snapshot of the book.
+        link: The link.
+        days: First and last day that are asked for; None for all there are.
+    """
+    conditions, bound = ["1 = 1"], dict[str, int]()
+    if days is not None:
+        # By the sources: days lie together within each, and all of a book's are many more than those of a month.
+        conditions = ["p.source IN (SELECT meter FROM meter)", "p.day BETWEEN :first_day AND :last_day"]
+        bound |= {"first_day": days[0], "last_day": days[1]}
+    if link != NO_LIMIT:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM entry e WHERE e.source = p.source AND e.day = p.day AND e.link <= :link)"
+        )
+        bound["link"] = link
     sql = (
-        f"SELECT source, machine, MIN(day), MAX(day) FROM placed p {only} "
+        f"SELECT source, machine, MIN(day), MAX(day) FROM placed p WHERE {' AND '.join(conditions)} "
         "GROUP BY source, machine ORDER BY source, machine"
     )
     return [MachineDays(*row) for row in rows.rows(sql, **bound)]
@@ -177,6 +191,24 @@ def factor_book(rows: Rows, link: int = NO_LIMIT) -> FactorBook:
     voided_later = tuple(known for known in factors if known.voided != NEVER) if closes else ()
     history = History(closes, _restatements(rows, link) if closes else (), voided_later)
     return FactorBook(valid, _sites(rows, link), _placements(rows, link), history)
+
+
+def currency(rows: Rows, link: int = NO_LIMIT) -> str:
+    """Return what `factor_book(rows, link).currency` says, without reading the book: all prices that hold are in one currency."""
+    gone = _voided_at(rows, "factor", link)
+    sql = (
+        f"SELECT f.kind, f.object, f.provider, f.valid_from_ms, f.version, f.currency {_within('factor')}"
+        " AND f.kind IN (:energy, :instance) LIMIT :most"
+    )
+    energy, instance = PRICE_KINDS
+    some = rows.rows(sql, link=link, energy=energy, instance=instance, most=len(gone) + 1)
+    return next((row[-1] for row in some if row[:-1] not in gone), "")
+
+
+def is_any_factor_from(rows: Rows, kind: str, prefix: str) -> bool:
+    """Say whether any factor of a kind has a source that begins so, voided or not."""
+    sql = "SELECT 1 FROM factor WHERE kind = :kind AND source >= :low AND source < :high LIMIT 1"
+    return one(rows, sql, kind=kind, low=prefix, high=prefix + "\U0010ffff") is not None
 
 
 def names(rows: Rows, link: int = NO_LIMIT) -> Names:

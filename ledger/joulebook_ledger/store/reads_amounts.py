@@ -126,13 +126,20 @@ def adjustments(rows: Rows, period: int, link: int) -> list[Adjustment]:
     return [Adjustment(period, *key, amounts) for key, amounts in sorted(sums.items()) if any(amounts)]
 
 
-def span_of_days(rows: Rows, source: str, first_day: int, last_day: int, link: int) -> tuple[int, int] | None:
-    """Return the first and the last day of which anything of a source is booked up to a link, or None."""
-    sql = (
-        "SELECT MIN(day), MAX(day) FROM entry WHERE source = :source AND day BETWEEN :first AND :last AND link <= :link"
-    )
-    row = one(rows, sql, source=source, first=first_day, last=last_day, link=link)
-    return (row[0], row[1]) if row and row[0] is not None else None
+def spans_of_days(
+    rows: Rows, sources: Sequence[str], first_day: int, last_day: int, link: int
+) -> dict[str, tuple[int, int]]:
+    """Return the first and the last day of which anything of each source is booked up to a link; without those that have none."""
+    spans: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(sources), _MOST_LISTED):
+        names, bound = listed("source", sources[start : start + _MOST_LISTED])
+        sql = (
+            "SELECT source, MIN(day), MAX(day) FROM entry "
+            f"WHERE source IN {names} AND day BETWEEN :first AND :last AND link <= :link GROUP BY source"
+        )
+        found = rows.rows(sql, first=first_day, last=last_day, link=link, **bound)
+        spans |= {source: (first, last) for source, first, last in found}
+    return spans
 
 
 def overclaimed_hours(rows: Rows, meters: Sequence[str], first_hour: int, last_hour: int) -> int:

@@ -12,6 +12,7 @@ from joulebook_ledger.closing.seal import Seal
 from joulebook_ledger.core.periods import (
     day_of,
     day_text,
+    days_of_month,
     hour_of,
     month_interval,
     month_text,
@@ -134,7 +135,8 @@ def lay_report(rows: Rows, query: ReportQuery, *, by_day: bool = False) -> Laid:
     """Return a report's rows as groups of amounts, day by day where asked: what `make_report` tells and `why` takes apart."""
     _check(query)
     stand, seals = stand_on(rows, query)
-    lens = Lens(rows, stand.limit, seals)
+    days = days_of_month(query.from_month).start, days_of_month(query.to_month).stop - 1
+    lens = Lens(rows, stand.limit, seals, days)
     cells = cells_of(rows, query, stand, seals, lens, by_day=by_day)
     runs = RunsThen(rows, stand.limit, seals)
     runs.add(cells)
@@ -218,20 +220,23 @@ def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
         hosts[machine] = laid.lens.host(cell)
         times[machine, cell.source] += cell.amounts[_TIME]
         sources[machine].add(cell.source)
-    told = []
-    first, last = day_of(laid.span[0]), day_of(laid.span[1] - 1)
-    for machine in sorted(sources, key=lambda name: (hosts[name], name)):
-        # The machine's own time where it has that meter, else that of the meter that was there longest.
-        best = max(
-            sources[machine],
-            key=lambda source: (laid.lens.meter(source).component == TIME, times[machine, source], source),
+    # The machine's own time where it has that meter, else that of the meter that was there longest.
+    best = {
+        machine: max(
+            its, key=lambda source: (laid.lens.meter(source).component == TIME, times[machine, source], source)
         )
-        days = reads_amounts.span_of_days(rows, best, first, last, laid.stand.link)
+        for machine, its in sources.items()
+    }
+    first, last = day_of(laid.span[0]), day_of(laid.span[1] - 1)
+    spans = reads_amounts.spans_of_days(rows, sorted({*best.values()}), first, last, laid.stand.link)
+    told = []
+    for machine in sorted(sources, key=lambda name: (hosts[name], name)):
+        days = spans.get(best[machine])
         told.append(
             {
                 "machine": machine,
                 "host": hosts[machine],
-                "covered_hours": times[machine, best] / MILLISECONDS_PER_HOUR,
+                "covered_hours": times[machine, best[machine]] / MILLISECONDS_PER_HOUR,
                 "first_day": day_text(days[0]) if days else None,
                 "last_day": day_text(days[1]) if days else None,
             }
