@@ -258,6 +258,19 @@ def test_a_column_that_was_changed_by_one_is_seen(attacked: Attack, sound: Path,
     assert unseen == []
 
 
+@pytest.mark.parametrize("name", [table for table in chain.CLOSE_PARTS if table != "month_close"])
+def test_of_a_close_the_month_is_named(lawless: sqlite3.Connection, name: str) -> None:
+    """Whatever of it is gone."""
+    lawless.execute("BEGIN")
+    try:
+        lawless.execute(f"DELETE FROM {name} WHERE month = 202611")
+        (links,) = (check for check in run_checks(SqliteRows(lawless)) if check.name == "links")
+    finally:
+        lawless.execute("ROLLBACK")
+    assert not links.ok
+    assert "the close of 2026-11" in links.detail
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_a_row_that_was_removed_is_seen(attacked: Attack, sound: Path, name: str) -> None:
     """The first and the last."""

@@ -9,7 +9,7 @@ from string import hexdigits
 
 from joulebook_ledger.core import digest
 from joulebook_ledger.core.booking import Target
-from joulebook_ledger.core.periods import time_text
+from joulebook_ledger.core.periods import month_text, time_text
 from joulebook_ledger.core.pricing import COLUMNS
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.store import chain
@@ -31,13 +31,15 @@ def links(rows: Rows) -> list[Check]:
         )
     )
     entries = Groups(rows.stream("SELECT link, digest FROM entry ORDER BY link, source, day, revision"))
-    with_closes = rows.rows("SELECT DISTINCT link FROM month_close")
-    closes = {link: chain.close_digests(rows, link) for (link,) in with_closes}
+    closes: dict[int, list[int]] = {}
+    for sealed_by, month in rows.rows("SELECT link, month FROM month_close ORDER BY month"):
+        closes.setdefault(sealed_by, []).append(month)
     sql = "SELECT sequence, previous, at_ms, receipts_digest, entries_digest, digest FROM link ORDER BY sequence"
     before = chain.Head(0, -1, digest.FIRST_PREVIOUS)
     for link in rows.stream(sql):
         of_entries = [row[0] for row in entries.of(link[0])]
-        differs = _differs(link, before, receipts.of(link[0]), of_entries, closes.get(link[0], []))
+        sealed = chain.close_digests(rows, link[0]) if link[0] in closes else []
+        differs = _differs(link, before, receipts.of(link[0]), [*of_entries, *sealed], closes.get(link[0], []))
         if differs:
             return [Check("links", ok=False, detail=f"link {link[0]}: {differs}")]
         before = chain.Head(link[0], link[2], link[5])
@@ -60,7 +62,7 @@ def kept_head(rows: Rows, head: str) -> Check:
     return Check(KEPT, ok=True, detail=f"it is that of link {link[0]} of {newest}, made {time_text(link[1])}")
 
 
-def _differs(link: Row, before: chain.Head, receipts: list[Row], entries: list[str], closes: list[str]) -> str:
+def _differs(link: Row, before: chain.Head, receipts: list[Row], sealed: list[str], months: list[int]) -> str:
     sequence, previous, at_ms, of_receipts, of_entries, text = link
     if (sequence, previous) != (before.sequence + 1, before.digest):
         return f"it does not follow link {before.sequence}"
@@ -68,9 +70,9 @@ def _differs(link: Row, before: chain.Head, receipts: list[Row], entries: list[s
         return f"it is not later than link {before.sequence}"
     if chain.receipts_digest(receipts) != of_receipts:
         return f"its {many(len(receipts), 'receipt')} are not those that it sealed"
-    if digest.entries_digest([*entries, *closes]) != of_entries:
-        of_close = f" and {many(len(closes), 'close')}" if closes else ""
-        return f"its {many(len(entries), 'entry')}{of_close} are not those that it sealed"
+    if digest.entries_digest(sealed) != of_entries:
+        of_close = f" and the close of {', '.join(map(month_text, months))}" if months else ""
+        return f"its {many(len(sealed) - len(months), 'entry')}{of_close} are not what it sealed"
     if (
         digest.link_digest(previous=previous, sequence=sequence, at_ms=at_ms, receipts=of_receipts, entries=of_entries)
         != text
