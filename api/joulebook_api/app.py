@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from joulebook_api.guard import Guard
+from joulebook_api.metrics import Counting, Metrics
 from joulebook_api.problems import LastHandler, ProblemBody, handle_problems
 from joulebook_api.routes import (
     bills,
@@ -63,6 +64,7 @@ def create_app(
     app.state.ledger = ledger
     app.state.check_ready = check_ready
     app.state.book_soon = book_soon
+    app.state.metrics = Metrics()
     for routes in (
         facts,
         runs,
@@ -82,7 +84,8 @@ def create_app(
         app.include_router(routes.router)
     handle_problems(app)
     app.add_middleware(LastHandler)
-    app.add_middleware(Guard, token=token)  # added last, so that it comes first
+    app.add_middleware(Guard, token=token)  # comes before all that answer
+    app.add_middleware(Counting, metrics=app.state.metrics)  # added last, so that it comes first
     app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
     return app
 

@@ -18,7 +18,7 @@ from joulebook_ledger.core.wire import LARGEST_BATCH_BYTES
 
 BOOK_PAGES = (
     "/v1/runs", "/v1/runs/last", "/v1/footprint", "/v1/reports/2026-11", "/v1/reports?from=2026-11", "/v1/rank", "/v1/sci?from=2026-11", "/v1/why",
-    "/v1/verify", "/v1/periods/2026-10/close", "/v1/hosts", "/v1/maps", "/v1/instruments", "/v1/audit/2026", "/v1/snapshot?machine=m",
+    "/v1/verify", "/v1/periods/2026-10/close", "/v1/hosts", "/v1/maps", "/v1/instruments", "/v1/audit/2026", "/v1/snapshot?machine=m", "/metrics",
 )  # fmt: skip
 
 

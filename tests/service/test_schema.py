@@ -20,9 +20,10 @@ PAGES = {
     ("post", "/v1/facts"), ("get", "/v1/runs"), ("get", "/v1/runs/{run}"), ("get", "/v1/footprint"), ("get", "/v1/reports/{month}"),
     ("get", "/v1/reports"), ("get", "/v1/rank"), ("get", "/v1/sci"), ("get", "/v1/why"), ("get", "/v1/verify"), ("get", "/v1/periods/{month}/close"), ("post", "/v1/periods/{month}/close"), ("get", "/v1/hosts"), ("post", "/v1/restatements"), ("post", "/v1/corrections"), ("get", "/v1/maps"), ("get", "/v1/instruments"), ("post", "/v1/instruments"), ("post", "/v1/instruments/allocate"), ("get", "/v1/audit/{year}"), ("get", "/v1/snapshot"),
     ("get", "/v1/factors"), ("post", "/v1/factors"), ("get", "/v1/prices"), ("post", "/v1/prices"), ("get", "/v1/sites"), ("post", "/v1/sites"),
-    ("get", "/healthz"), ("get", "/readyz"),
+    ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"),
     ("post", "/v1/factors/fetch"), ("get", "/v1/duties"), ("post", "/v1/bills"), ("get", "/v1/reconciliation/{month}"),
 }  # fmt: skip
+OTHER_SHAPES = {"/v1/audit/{year}": "application/zip", "/metrics": "text/plain"}
 MEDIA_TYPES = {"application/json", "application/problem+json"}
 
 
@@ -52,9 +53,7 @@ def test_every_page_has_a_name_a_sentence_and_declared_refusals(schema: dict[str
     for _, path, page in operations(schema):
         assert page["summary"]
         assert page["description"]
-        assert set(page["responses"]["200"]["content"]) == {
-            "application/zip" if "audit" in path else "application/json"
-        }
+        assert set(page["responses"]["200"]["content"]) == {OTHER_SHAPES.get(path, "application/json")}
         refusals = {status: answer for status, answer in page["responses"].items() if status != "200"}
         if path.startswith("/v1"):
             assert {"401", "422", "503"} <= set(refusals)

@@ -7,8 +7,9 @@ import tempfile
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.background import BackgroundTask
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from joulebook_api.routes.parameters import PAGE_DEPENDENCIES, Book, problems
@@ -52,6 +53,18 @@ def is_ready(request: Request) -> Response:
         _LOG.warning("event=not_ready reason=%s", error)
         raise Unavailable("the book is not in reach: the log of the service says why") from None
     return JSONResponse({"status": "ready"})
+
+
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="What the service tells Prometheus of itself",
+    response_class=PlainTextResponse,
+    responses=problems(401),
+)
+async def get_metrics(request: Request) -> Response:
+    """Return how many requests were answered and how fast, and what the process takes; the book is not touched."""
+    return Response(request.app.state.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(
