@@ -138,7 +138,7 @@ class _Teller:
             for cell in its:
                 if is_priced_by_time(self._lens.meter(cell.source).component) == (part in _BY_TIME):
                     sources[cell.source][place].append(cell)
-        nodes = [self._source(source, *its, part, unit) for source, its in sources.items()]
+        nodes = [self._source(source, *its, part, unit) for source, its in sorted(sources.items())]
         nodes.sort(key=lambda its: -abs(its[0]))
         whole = _sum(everything, part)
         return whole, node(_WORDS[part], unit.text(whole), children=bounded(nodes, unit))
@@ -189,7 +189,7 @@ def _accounts_of(lens: Lens, part: str, cells: Sequence[Cell]) -> list[tuple[int
             _sum(its, part),
             node(account if account in RESERVED_ACCOUNTS else f"run:{account}", unit.text(_sum(its, part))),
         )
-        for account, its in by_account.items()
+        for account, its in sorted(by_account.items())
     ]
     return sorted(found, key=lambda item: -abs(item[0]))
 
