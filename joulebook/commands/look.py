@@ -27,7 +27,7 @@ from joulebook.commands.options import (
 from joulebook.commands.plain import PlainCommand
 from joulebook.wiring import refuse_unknown
 from joulebook_ledger.core import sci
-from joulebook_ledger.core.periods import month_of, parse_month
+from joulebook_ledger.core.periods import month_of, parse_month, parse_quarter
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.core.units import scale_decimal
 from joulebook_ledger.core.vocabulary import STAGES, STATUSES
@@ -48,6 +48,9 @@ DEFAULT_PAGE = "30"
 
 _Month = Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="One month.", show_default="this month")]
 _Year = Annotated[str, typer.Option("--year", metavar="YYYY", help="The months of one year.", show_default=False)]
+_Quarter = Annotated[
+    str, typer.Option("--quarter", metavar="YYYY-QN", help="The months of one quarter.", show_default=False)
+]
 _From = Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First month of several.", show_default=False)]
 _To = Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last month of several.", show_default="this month")]
 _By = Annotated[
@@ -106,11 +109,12 @@ def show(context: typer.Context, run: Run = "", *, json: Json = False) -> None:
     "report", cls=PlainCommand, rich_help_panel=LOOK,
     epilog=examples(
         "joulebook report", "joulebook report --month 2026-11 --by team,model", "joulebook report --year 2026 --by month",
+        "joulebook report --quarter 2026-Q3 --by team",
         "joulebook report --by tag:grid --idle proportional --json",
     ),
 )  # fmt: skip
 def report(
-    context: typer.Context, *, month: _Month = "", year: _Year = "", from_month: _From = "", to_month: _To = "", by: _By = "model",
+    context: typer.Context, *, month: _Month = "", quarter: _Quarter = "", year: _Year = "", from_month: _From = "", to_month: _To = "", by: _By = "model",
     basis: _Basis = "closed", idle: _Idle = "separate", as_of: _AsOf = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Report energy, cost and CO2e of a month, with idle and untracked as rows of their own."""
@@ -123,7 +127,7 @@ def report(
             refuse_unknown(key, "key", (*GROUPINGS, "tag:KEY"))
     if not keys:
         raise BadInput(f"--by names no key: write one or more of {', '.join(GROUPINGS)}, tag:KEY")
-    first, last = months_of(month, year, from_month, to_month, this_month=month_of(door.now_ms))
+    first, last = months_of(month, quarter, year, from_month, to_month, this_month=month_of(door.now_ms))
     query = ReportQuery(from_month=first, to_month=last, by=keys, basis=basis, idle=idle, as_of=as_of)
     with door.ledger() as ledger:
         body = ledger.report(query)
@@ -176,7 +180,7 @@ def carbon_intensity(
         str, typer.Option("--boundary", help="consumer (serving), provider (training, failed runs too) or all.", show_default="the unit's own")
     ] = "",
     units: Annotated[str, typer.Option("--units", metavar="NUMBER", help="How many units, stated and not counted.", show_default=False)] = "",
-    month: _Month = "", year: _Year = "", from_month: _From = "", to_month: _To = "", idle: _Idle = "separate",
+    month: _Month = "", quarter: _Quarter = "", year: _Year = "", from_month: _From = "", to_month: _To = "", idle: _Idle = "separate",
     utilisation: Annotated[
         str, typer.Option("--utilisation", metavar="SHARE", help="Share of owned hours that bears all embodied carbon; a view.", show_default=False)
     ] = "",
@@ -192,7 +196,7 @@ def carbon_intensity(
     refuse_unknown(per, "--per", tuple(sci.BOUNDARY_OF))
     refuse_unknown(boundary, "boundary", sci.BOUNDARIES)
     refuse_unknown(idle, "idle", IDLE_RULES)
-    first, last = months_of(month, year, from_month, to_month, this_month=month_of(door.now_ms))
+    first, last = months_of(month, quarter, year, from_month, to_month, this_month=month_of(door.now_ms))
     query = SciQuery(
         from_month=first, to_month=last, per=per, model=model, boundary=boundary, units=units, idle=idle, utilisation=utilisation
     )  # fmt: skip
@@ -221,16 +225,20 @@ def why(
     door.answer(body, None if json else pages.why(body, door.page))
 
 
-def months_of(month: str, year: str, from_month: str, to_month: str, *, this_month: int) -> tuple[int, int]:
+def months_of(
+    month: str, quarter: str, year: str, from_month: str, to_month: str, *, this_month: int
+) -> tuple[int, int]:
     """Return first and last month of what was asked for, yyyymm.
 
     Raises:
         BadInput: Two ways to say it were mixed, one is no month, or the last is before the first.
     """
-    if sum(map(bool, (month, year, from_month or to_month))) > 1:
-        raise BadInput("--month, --year and --from/--to are three ways to say one thing: give one of them")
+    if sum(map(bool, (month, quarter, year, from_month or to_month))) > 1:
+        raise BadInput("--month, --quarter, --year and --from/--to are four ways to say one thing: give one of them")
     if month:
         return parse_month(month), parse_month(month)
+    if quarter:
+        return parse_quarter(quarter)
     if year:
         first = parse_month(f"{year}-01")
         return first, first + 11

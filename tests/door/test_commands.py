@@ -73,6 +73,7 @@ def test_questions_reach_the_ledger_as_they_were_asked() -> None:
     ("words", "first", "last"),
     [
         ([], 202611, 202611), (["--month", "2026-03"], 202603, 202603), (["--year", "2025"], 202501, 202512),
+        (["--quarter", "2026-Q4"], 202610, 202612), (["--quarter", "2024-q1"], 202401, 202403),
         (["--from", "2026-01"], 202601, 202611), (["--to", "2026-02"], 202602, 202602), (["--from", "2026-01", "--to", "2026-02"], 202601, 202602),
     ],
 )  # fmt: skip
@@ -92,6 +93,9 @@ def test_a_report_is_of_the_months_that_were_named(words: list[str], first: int,
         (["report", "--from", "2026-05", "--to", "2026-04"], "--to 2026-04 is before --from 2026-05"),
         (["report", "--by", "colour"], "key 'colour' is none of: model, version"),
         (["report", "--month", "2026-01", "--year", "2026"], "give one of them"),
+        (["report", "--quarter", "2026-Q1", "--year", "2026"], "give one of them"),
+        (["report", "--quarter", "2026-Q5"], "'2026-Q5' is no quarter: write it as YYYY-QN"),
+        (["report", "--quarter", "26-Q1"], "'26-Q1' is no quarter"),
         (["sci", "--per", "smile"], "--per 'smile' is none of: request, token"),
         (["sci", "--boundary", "mine"], "boundary 'mine' is none of: all, consumer, provider"),
         (["rank", "--per", "smell"], "--per 'smell' is none of: cost, co2e, energy"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _EPOCH = datetime.date(1970, 1, 1)
+_FIRST_MONTHS = {"Q1": "01", "Q2": "04", "Q3": "07", "Q4": "10"}
 MONTHS_PER_YEAR = 12
 
 
@@ -92,6 +93,21 @@ def parse_month(text: str) -> int:
         message = f"{text!r} is no month: write it as YYYY-MM, such as 2026-11"
         raise BadInput(message)
     return int(year) * 100 + int(number)
+
+
+def parse_quarter(text: str) -> tuple[int, int]:
+    """Return first and last month, yyyymm, of a calendar quarter such as "2026-Q3"; anything else is refused.
+
+    >>> parse_quarter("2026-Q3")
+    (202607, 202609)
+    """
+    year, _, number = text.partition("-")
+    try:
+        first = parse_month(f"{year}-{_FIRST_MONTHS[number.upper()]}")
+    except (KeyError, BadInput):
+        message = f"{text!r} is no quarter: write it as YYYY-QN, such as 2026-Q3"
+        raise BadInput(message) from None
+    return first, first + 2
 
 
 def month_text(month: int) -> str:
