@@ -95,7 +95,9 @@ def report(body: ReportBody, page: Page) -> str:
         body["from_month"] if body["from_month"] == body["to_month"] else f"{body['from_month']} to {body['to_month']}"
     )
     until = (
-        f"booked until {figures.moment(body['booked_until'])} UTC" if body["booked_until"] else "nothing is booked yet"
+        f"booked until {figures.moment(body['booked_until'])} UTC"
+        if body["booked_until"]
+        else "no energy is booked yet"
     )
     stand = f"as of {body['as_of']}, " if body["as_of"] else ""
     heading = f"{page.styled(f'Report {period}', 'bold')}  {stand}{until}, link {body['link']} ({body['head'][:12]})"
