@@ -14,6 +14,7 @@ from joulebook_ledger.core.facts import Correction
 from joulebook_ledger.core.refusals import BadInput
 from joulebook_ledger.desk.entering import Entry, Place, correction_batch, factor_batch, init_batch
 from joulebook_ledger.desk.sheet import read_sheet
+from joulebook_ledger.duties.wanted import ALLOCATE, jobs_of
 from joulebook_ledger.market.sheet import NEEDED, OTHERS, instrument_batch, vintage_of
 from joulebook_ledger.queries import AllocateQuery, CloseQuery, ReportQuery
 from joulebook_ledger.store.shapes import key_text
@@ -172,6 +173,27 @@ def test_the_year_s_end_makes_it_final_once_and_a_later_final_one_stays_final(ke
     enter(keeper, GO.replace("0.004", "0.002"))
     assert allocate(keeper, year=2026)["state"] == "final"
     assert market_kg(keeper) == 0.45
+
+
+def test_the_clock_assigns_anew_until_a_person_calls_the_year_final(keeper: Bookkeeper) -> None:
+    """Each day, what was drawn or came in since; in January still of the year before; a book without instruments is left as it is."""
+    draw(keeper)
+    (job,) = (its for its in jobs_of(keeper.ledger._book, keeper.ledger, lambda: keeper.now_ms) if its.name == ALLOCATE)
+    assert not job.is_wanted()
+    enter(keeper, GO, BY_US)
+    assert job.is_wanted()
+    assert job.work(0) == "FR 2026"
+    assert market_kg(keeper) == pytest.approx(0.3)
+    assert job.work(0) == "nothing changed"
+    keeper.now_ms = NEXT_YEAR
+    enter(keeper, GO.replace("0.004", "0.001"))
+    assert job.work(0) == "FR 2026"
+    assert market_kg(keeper) == pytest.approx(0.525)
+    allocate(keeper, year=2026, final=True)
+    enter(keeper, GO)
+    assert job.work(0) == "nothing changed"
+    assert market_kg(keeper) == pytest.approx(0.525)
+    assert keeper.ledger.verify()["ok"]
 
 
 def test_a_close_assigns_what_is_known_and_the_final_one_is_trued_up_in_the_open_month(keeper: Bookkeeper) -> None:

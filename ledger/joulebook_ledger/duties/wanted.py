@@ -13,7 +13,7 @@ from joulebook_ledger.core.units import MILLISECONDS_PER_DAY
 from joulebook_ledger.duties.jobs import DAY, HOUR, MINUTE, Job
 from joulebook_ledger.duties.rounds import Rounds
 from joulebook_ledger.queries import FetchQuery
-from joulebook_ledger.store import reads, reads_zones, tasks
+from joulebook_ledger.store import reads, reads_market, reads_zones, tasks
 from joulebook_ledger.store.leader import leader_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.store.rows import Rows
 
 BOOK, SEAL, FACTORS, LATE_FACTORS, REMINDER = "book", "seal", "factors", "late_factors", "close_reminder"
+ALLOCATE = "allocate"
 LATELY_MS = 3 * MILLISECONDS_PER_DAY
 _LOG = logging.getLogger("joulebook.service")
 
@@ -61,6 +62,10 @@ def jobs_of(book: Book, ledger: LocalLedger, clock: Callable[[], int]) -> list[J
         with book.read() as rows:
             return reads.is_sealing_due(rows)
 
+    def has_any_to_assign() -> bool:
+        with book.read() as rows:
+            return reads_market.is_any_to_assign(rows)
+
     def remind(_period_ms: int) -> str:
         with book.read() as rows:
             months = months_not_closed(rows, clock())
@@ -73,6 +78,12 @@ def jobs_of(book: Book, ledger: LocalLedger, clock: Callable[[], int]) -> list[J
         Job(name=SEAL, every=MINUTE, work=lambda _period_ms: ledger.seal(), is_wanted=has_receipts),
         Job(name=FACTORS, every=HOUR, work=lately, is_wanted=has_providers),
         Job(name=LATE_FACTORS, every=DAY, work=missing, is_wanted=has_providers),
+        Job(
+            name=ALLOCATE,
+            every=DAY,
+            work=lambda _period_ms: _allocated(book, ledger, clock()),
+            is_wanted=has_any_to_assign,
+        ),
         Job(name=REMINDER, every=DAY, work=remind),
     ]
 
@@ -83,6 +94,16 @@ def months_not_closed(rows: Rows, now_ms: int) -> list[str]:
     return [
         month_text(month) for month in tasks.months_booked(rows) if month < month_of(now_ms) and month not in closed
     ]
+
+
+def _allocated(book: Book, ledger: LocalLedger, now_ms: int) -> str:
+    """Assign the instruments anew to what was drawn since, and book what that changes."""
+    from joulebook_ledger.market.allocating import allocate_by_the_clock
+
+    changed = allocate_by_the_clock(book, now_ms)
+    if changed:
+        ledger.book()
+    return ", ".join(changed) or "nothing changed"
 
 
 def _refreshed(ledger: LocalLedger, query: FetchQuery) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from joulebook_ledger.store.rows import Rows
 
 PROVISIONAL, FINAL = "provisional", "final"
+THE_CLOCK = "the worker"
 _MOST_NAMED = 3
 DESK_STANDS = (
     "a market-based figure that was declared at the desk stands before this in the books: enter it as an instrument of kind "
@@ -70,17 +71,37 @@ def allocate(book: Book, query: AllocateQuery, now_ms: int) -> AllocationsBody:
     """
     with book.read() as rows:
         made = allocations_of(rows, query, now_ms)
-    facts = [fact for one in made for fact in one.facts]
-    if facts and not query.dry_run:
-        from joulebook_ledger.ingest import deliver
-
-        name = hashlib.sha256("".join(map(repr, facts)).encode()).hexdigest()[:16]
-        answer = deliver(
-            book, Entry(name=f"{ALLOCATION}-{now_ms}-{name}", at_ms=now_ms, author=query.author).batch(facts), now_ms
-        )
-        for outcome in answer.exceptions:
-            raise BadInput(f"the allocation was not stored: {outcome.detail or outcome.reason}")
+    if not query.dry_run:
+        _store(book, made, query.author, now_ms)
     return {"dry_run": query.dry_run, "items": [allocation_body(one) for one in made]}
+
+
+def allocate_by_the_clock(book: Book, now_ms: int) -> list[str]:
+    """Assign this year's instruments, and in January those of the year before too; return the markets and years that changed.
+
+    What a person called final is left alone: late readings of such a year wait until somebody asks.
+    """
+    month = month_of(now_ms)
+    changed = []
+    for year in [month // 100 - 1, month // 100] if month % 100 == 1 else [month // 100]:
+        with book.read() as rows:
+            made = allocations_of(rows, AllocateQuery(year=year, author=THE_CLOCK), now_ms)
+        fresh = [one for one in made if one.facts and one.state != FINAL]
+        _store(book, fresh, THE_CLOCK, now_ms)
+        changed += [f"{one.market} {year}" for one in fresh]
+    return changed
+
+
+def _store(book: Book, made: list[Allocated], author: str, now_ms: int) -> None:
+    facts = [fact for one in made for fact in one.facts]
+    if not facts:
+        return
+    from joulebook_ledger.ingest import deliver
+
+    name = hashlib.sha256("".join(map(repr, facts)).encode()).hexdigest()[:16]
+    entry = Entry(name=f"{ALLOCATION}-{now_ms}-{name}", at_ms=now_ms, author=author)
+    for outcome in deliver(book, entry.batch(facts), now_ms).exceptions:
+        raise BadInput(f"the allocation was not stored: {outcome.detail or outcome.reason}")
 
 
 def allocate_for_close(book: Book, query: CloseQuery, now_ms: int) -> None:
@@ -95,9 +116,7 @@ def allocate_for_close(book: Book, query: CloseQuery, now_ms: int) -> None:
     from joulebook_ledger.closing.close import check_close
 
     with book.read() as rows:
-        instruments = reads_market.instruments(rows)
-        has_mix = any(known.fact.kind == "residual_mix" for known in reads.factor_book(rows).factors)
-        if not instruments and not has_mix:
+        if not reads_market.is_any_to_assign(rows):
             return
         judged = check_close(rows, query, now_ms)["months"]
     if all(its["can_close"] for its in judged):

@@ -47,6 +47,14 @@ def instruments(rows: Rows) -> list[Instrument]:
     return [held[key] for key in sorted(held)]
 
 
+def is_any_to_assign(rows: Rows) -> bool:
+    """Tell whether the book has instruments or a residual mix; without either what stands in for them is said by a person."""
+    sql = (
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM instrument) OR EXISTS (SELECT 1 FROM factor WHERE kind = 'residual_mix')"
+    )
+    return one(rows, sql) is not None
+
+
 def newest_allocation(rows: Rows, market: str, year: int, link: int = NO_LIMIT) -> Allocation | None:
     """Return what was last assigned to a market's year, or None; before a link, of what was sealed up to it."""
     sealed, bound = sealed_by(link)
