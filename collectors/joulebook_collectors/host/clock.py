@@ -54,6 +54,8 @@ class Clock:
 
     def at(self, monotonic_ms: int) -> int:
         """Return when something was that happened at this instant of the monotonic clock."""
+        if self._slow_from_ms is None:
+            return self._anchor_ms + monotonic_ms
         return self._anchor_ms + monotonic_ms - self._walked_off_ms(monotonic_ms)
 
     def follow(self) -> int:
@@ -63,10 +65,11 @@ class Clock:
         """
         monotonic_ms = self._monotonic_ms()
         ahead_ms = self._wall_ms() - self.at(monotonic_ms)
-        walked_off_ms = self._walked_off_ms(monotonic_ms)
-        if self._slow_from_ms is not None and (ahead_ms >= 0 or walked_off_ms == self._owed_ms):
-            self._anchor_ms -= walked_off_ms
-            self._slow_from_ms = None
+        if self._slow_from_ms is not None:
+            walked_off_ms = self._walked_off_ms(monotonic_ms)
+            if ahead_ms >= 0 or walked_off_ms == self._owed_ms:
+                self._anchor_ms -= walked_off_ms
+                self._slow_from_ms = None
         if ahead_ms <= -STEP_MS and self._slow_from_ms is None:
             self._slow_from_ms, self._owed_ms = monotonic_ms, -ahead_ms
         if ahead_ms < STEP_MS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from joulebook_ledger.core.slotted import Slotted
 
@@ -21,7 +22,7 @@ HOST_PID_NAMESPACE = "pid:[4026531836]"
 _ENDED, _GONE = b"Z", frozenset({b"X", b"x"})
 _STAT_BYTES = 1024
 _WHOLE_FILE_BYTES = 1 << 16
-_host_stat_descriptors: list[int] = []
+_SAME_INSTANT_NS = 2_000_000  # a fifth of the kernel's tick, in which these times are told
 
 
 class ProcessState(Slotted):
@@ -184,27 +185,46 @@ def host_time(proc_root: str = "/proc") -> HostTime | None:
         from joulebook_collectors.host import portable
 
         return portable.host_time()
-    return parse_host_time(_host_stat(proc_root) or b"", _milliseconds_per_tick())
+    text = _HOST_STAT.read() if proc_root == "/proc" else read_bytes(f"{proc_root}/stat", _STAT_BYTES)
+    return parse_host_time(text or b"", _milliseconds_per_tick())
 
 
-def _host_stat(proc_root: str) -> bytes | None:
-    """Return the beginning of /proc/stat. The kernel's own is opened once: of a look each few seconds that is a third of the cost."""
-    if proc_root != "/proc":
-        return read_bytes(f"{proc_root}/stat", _STAT_BYTES)
-    try:
-        if not _host_stat_descriptors:
-            _host_stat_descriptors.append(os.open("/proc/stat", os.O_RDONLY))
-        return os.pread(_host_stat_descriptors[0], _STAT_BYTES, 0)
-    except OSError:
-        return read_bytes("/proc/stat", _STAT_BYTES)
+class _HostStat:
+    """The beginning of the kernel's own /proc/stat.
+
+    It is opened once, and what it said counts for who asks at the same instant: the kernel sums over all cpus to answer, and of a look
+    each few seconds that is a third of the cost.
+    """
+
+    __slots__ = ("_descriptor", "_said", "_said_ns")
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        self._said = b""
+        self._said_ns = -_SAME_INSTANT_NS
+
+    def read(self) -> bytes | None:
+        now_ns = time.monotonic_ns()
+        if now_ns - self._said_ns < _SAME_INSTANT_NS:
+            return self._said
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open("/proc/stat", os.O_RDONLY)
+            self._said, self._said_ns = os.pread(self._descriptor, _STAT_BYTES, 0), now_ns
+        except OSError:
+            return read_bytes("/proc/stat", _STAT_BYTES)
+        return self._said
+
+
+_HOST_STAT = _HostStat()
 
 
 def parse_host_time(text: bytes, milliseconds_per_tick: int = 10) -> HostTime | None:
     """Return the times of the first line of /proc/stat: user nice system idle iowait irq softirq (steal, guests: in user)."""
     fields = text.partition(b"\n")[0].split()
-    if len(fields) < 8 or fields[0] != b"cpu" or not all(field.isdigit() for field in fields[1:8]):
+    if len(fields) < 8 or fields[0] != b"cpu" or not b"".join(fields[1:8]).isdigit():
         return None
-    user, nice, system, idle, iowait, irq, softirq = (int(field) for field in fields[1:8])
+    user, nice, system, idle, iowait, irq, softirq = map(int, fields[1:8])
     return HostTime(
         busy_ms=(user + nice + system + irq + softirq) * milliseconds_per_tick,
         idle_ms=(idle + iowait) * milliseconds_per_tick,

@@ -93,6 +93,7 @@ class GpuMeter:
         self._uuid = uuid
         self._seen_us: int | None = None
         self._is_closed = False
+        self._may_be_divided = True  # until the board says that it knows no MIG
         self._has_counter = self._looks_like_a_counter()
         self._power = self._power_usage if self._has_counter else self._best_power()
         session.users += 1
@@ -241,8 +242,11 @@ class GpuMeter:
 
     def _parts(self) -> list[Any]:
         """Return handles of the parts of a GPU that MIG divides; none where it is whole."""
+        if not self._may_be_divided:
+            return []
         mode = self._ask("nvmlDeviceGetMigMode")
         if isinstance(mode, NoData) or not mode[0]:
+            self._may_be_divided = not isinstance(mode, NoData) or mode.reason != NOT_SUPPORTED
             return []
         count = self._ask("nvmlDeviceGetMaxMigDeviceCount")
         indexes = range(0 if isinstance(count, NoData) else count)

@@ -214,11 +214,14 @@ class Attendance:
 
     def _new_frames(self, path: str) -> list[Frame]:
         tracked = self.tracked[path]
-        if not os.path.exists(path):
-            # Its process ended well and put it there; what it said last is yet to be heard.
-            path = os.path.join(self._folder, DONE, os.path.basename(path))
         try:
-            if os.stat(path).st_size <= tracked.offset:
+            try:
+                size = os.stat(path).st_size
+            except FileNotFoundError:
+                # Its process ended well and put it there; what it said last is yet to be heard.
+                path = os.path.join(self._folder, DONE, os.path.basename(path))
+                size = os.stat(path).st_size
+            if size <= tracked.offset:
                 return []
             frames, _, length = decode_frames(read_file(path, tracked.offset))
         except OSError:

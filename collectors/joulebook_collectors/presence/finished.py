@@ -23,7 +23,7 @@ class Finished:
     def __init__(self, folder: str) -> None:
         """Begin with a spool that nobody has looked at."""
         self._folder = os.path.join(folder, DONE)
-        self._changed_ns = 0
+        self._changed_ns: int | None = 0
         self._is_first_look = True
         self.heard: set[str] = set()
 
@@ -34,7 +34,7 @@ class Finished:
         if changed_ns and changed_ns == self._changed_ns:
             return []
         self._changed_ns = changed_ns
-        finished = segment_names(self._folder)
+        finished = [] if changed_ns is None else segment_names(self._folder)
         new = [] if self._is_first_look else [name for name in finished if self._is_unheard(name)]
         self._is_first_look = False
         self.heard = {*finished, *known}
@@ -45,10 +45,15 @@ class Finished:
         return is_news and not is_newer(os.path.join(self._folder, name))
 
 
-def _changed_ns(folder: str) -> int:
-    """Return when a folder's names changed last; 0 where that was just now, for what changes within one tick has the same time."""
+def _changed_ns(folder: str) -> int | None:
+    """Return when a folder's names changed last; 0 where that was just now, for what changes within one tick has the same time.
+
+    None where there is no such folder.
+    """
     try:
         changed_ns = os.stat(folder).st_mtime_ns
+    except FileNotFoundError:
+        return None
     except OSError:
         return 0
     return changed_ns if changed_ns < (wall_ms() - SETTLED_MS) * 1_000_000 else 0

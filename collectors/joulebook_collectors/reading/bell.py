@@ -17,22 +17,26 @@ _MOST_BYTES = 4096
 class Bell:
     """The reader's end."""
 
-    __slots__ = ("_descriptor", "_event")
+    __slots__ = ("_descriptor", "_event", "_poll")
 
     def __init__(self, folder: str) -> None:
         self._event = threading.Event()
         self._descriptor = _open_pipe(os.path.join(folder, NAME))
+        self._poll = None
+        if self._descriptor is not None:
+            self._poll = select.poll()
+            self._poll.register(self._descriptor, select.POLLIN)
 
     def wait(self, seconds: float) -> bool:
         """Wait until somebody rings, or the time is over; tell whether somebody may have rung."""
-        if self._descriptor is None:
+        if self._descriptor is None or self._poll is None:
             self._event.wait(seconds)
             self._event.clear()
             return True
-        ready, _, _ = select.select([self._descriptor], [], [], seconds)
-        if ready:
+        is_rung = bool(self._poll.poll(seconds * 1000))
+        if is_rung:
             os.read(self._descriptor, _MOST_BYTES)
-        return bool(ready)
+        return is_rung
 
     def ring(self) -> None:
         """Ring from within this process."""

@@ -116,11 +116,14 @@ class Reader:
             self._take_over(before, restored(before))
         self._tick_at(now_ms, look=True, end_window=True)
 
-    def tick(self, *, rung: bool = True, end_window: bool = False) -> None:
+    def tick(self, *, rung: bool = True, end_window: bool = False) -> bool:
         """Sample; end the window where it is time; leave a checkpoint.
 
         While nobody rings, runs neither start nor end; processes are looked at only every few seconds, and what is modelled from
         their work is no more than that. A tick in between costs little more than waking up.
+
+        Returns:
+            Whether processes were looked at: what can wait a few seconds is best done then.
         """
         step_ms = self._clock.follow()
         now_ms = self._now_ms(step_ms)
@@ -130,6 +133,7 @@ class Reader:
         if step_ms:
             self._follow_step(now_ms + step_ms)
             self._save(is_open=True)
+        return look
 
     def _tick_at(self, now_ms: int, *, look: bool, end_window: bool) -> None:
         for watch in self._watches:

@@ -199,11 +199,10 @@ class Watcher:
                 rung = bell.wait(reader.seconds_to_next(sample_ms))
                 if rung:
                     time.sleep(patience.wait_seconds(time.monotonic()))
-                if self._wanted.is_set():
-                    reader.tick(rung=rung)
+                if self._wanted.is_set() and reader.tick(rung=rung):
                     rolling.turn(reader)
-                if self._is_read_by_agent():
-                    break
+                    if self._is_read_by_agent():
+                        break
                 if self._link is not None:
                     self._link.hear(0.0)
             reader.end(leaves_to_agent=self._is_read_by_agent())

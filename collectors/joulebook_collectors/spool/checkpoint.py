@@ -57,14 +57,12 @@ class Checkpoint:
             OSError: The disk refuses; the newer of the two is untouched.
         """
         number = self._number + 1
-        body = b'{"form":%d,"number":%d}' % (self._form, number)
-        state = {name: value for name, value in frame.items() if name not in _OWN}
-        for part in (encode(state).encode() if state else b"{}", rest):
-            if len(part) > len(b"{}"):
-                body = b"%s,%s" % (body[:-1], part[1:])
-        data = line_of(body)
+        if frame:
+            state = {name: value for name, value in frame.items() if name not in _OWN}
+            rest = _joined(encode(state).encode(), rest)
+        data = line_of(_joined(b'{"form":%d,"number":%d}' % (self._form, number), rest))
         descriptor = self._descriptors[number % _FILES]
-        written = _write_at_start(descriptor, data)
+        written = _write_at_start(descriptor, data, 0)
         if written < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if sync:
@@ -87,11 +85,20 @@ def read_checkpoint(folder: str, name: str = NAME) -> Frame | None:
     return max(_frames(folder, name), key=lambda frame: int(frame["number"]), default=None)
 
 
-def _write_at_start(descriptor: int, data: bytes) -> int:
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, data, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)  # Windows
+def _joined(one: bytes, other: bytes) -> bytes:
+    """Return two JSON objects as one."""
+    if len(other) <= len(b"{}"):
+        return one
+    return other if len(one) <= len(b"{}") else b"%s,%s" % (one[:-1], other[1:])
+
+
+def _write_from(descriptor: int, data: bytes, place: int) -> int:
+    """Do what `pwrite` does, where there is none (Windows)."""
+    os.lseek(descriptor, place, os.SEEK_SET)
     return os.write(descriptor, data)
+
+
+_write_at_start = getattr(os, "pwrite", _write_from)
 
 
 def _paths(folder: str, name: str) -> list[str]:
