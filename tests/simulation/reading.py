@@ -415,7 +415,7 @@ class Turn:
                 meters.append(SimMeter(device, host, self._clock, sitting.reads[key], host.world.random))
         return meters
 
-    def _do(self, action: Callable[[], None]) -> bool:
+    def _do(self, action: Callable[[], object]) -> bool:
         """Do what may kill the process; tell whether it lives."""
         try:
             action()
