@@ -58,7 +58,7 @@ def cells_of(
             own = reads_amounts.of_entries(rows, month, month, as_closed=True, link=seal.link, by_day=True)
             cells += [cell._replace(closed=month) for cell in own]
         else:
-            cells += reads_closed.totals(rows, month)
+            cells += seal.totals
     first = next_month(max(seals)) if seals else query.from_month
     if first > query.to_month:
         return cells

@@ -232,7 +232,9 @@ def footprint(
         "known_share": {name: value.share for name, value in sums.items()},
         "uncertainty": uncertainty,
         "grades": {
-            name: grade for name, value in sums.items() if (grade := _graded(name, value, coverage, measured_share))
+            name: grade
+            for name, value in sums.items()
+            if (grade := _graded(name, value.share, uncertainty[name], coverage, measured_share))
         },
         "runs": runs,
         "reasons": {name: value.reason or UNKNOWN for name, value in sums.items() if not value.is_known},
@@ -282,10 +284,10 @@ def _sum_of(portions: Sequence[Portion], figure: _Figure) -> Sum:
     applies = all_priced = False
     parts: list[Contribution] = []
     for portion in portions:
-        sourcing = portion.pricing[figure.kind]
-        value, missing = portion.amounts[figure.amount], _missing(portion, figure)
         if (portion.component == TIME) != figure.by_time:
             continue
+        sourcing = portion.pricing[figure.kind]
+        value, missing = portion.amounts[figure.amount], _missing(portion, figure)
         if not (sourcing.applicable or value or missing):
             reasons.append(sourcing.reason)
             continue
@@ -335,7 +337,8 @@ def _sources(portion: Portion, amount: int, kind: str, *, uses_pue: bool) -> lis
     if portion.component != TIME:
         meter = f"meter:{portion.label or portion.component}/{portion.method}"
         parts.append(Contribution(meter, amount, sigma_of_method(portion.method)))
-    for name in ({kind} - {"", "pue"}) | ({"pue"} if uses_pue or kind == "pue" else set()):
+    names = (kind,) if kind and kind != "pue" else ()
+    for name in (*names, "pue") if uses_pue or kind == "pue" else names:
         sourcing = portion.pricing[name]
         if sourcing.source:
             parts.append(Contribution(sourcing.source, amount, sourcing.sigma))
@@ -360,11 +363,13 @@ def _sigma(value: Sum) -> float | None:
     return relative_sigma(value.amount, value.contributions) if value.is_known else None
 
 
-def _graded(name: str, value: Sum, coverage: float | None, measured_share: float | None) -> str:
+def _graded(
+    name: str, known_share: float | None, sigma: float | None, coverage: float | None, measured_share: float | None
+) -> str:
     """Return the grade of a figure; what is of time alone is of no meter's energy, and of no gap in it."""
     is_of_energy = name == "energy_kwh" or any(not _FIGURES[part].by_time for part in PARTS_OF[name])
     return grade_of_figure(
-        known_share=value.share, uncertainty=_sigma(value),
+        known_share=known_share, uncertainty=sigma,
         coverage=coverage if is_of_energy else None, measured_share=measured_share if is_of_energy else None,
     )  # fmt: skip
 

@@ -44,7 +44,11 @@ class Stay(NamedTuple):
     site: str
 
 
-class _Nature(NamedTuple):
+CellKey = tuple[str, int, int, int]
+"""Source, first and last day, and closed month of a cell."""
+
+
+class Nature(NamedTuple):
     """What cells are that differ in nothing but account and method: of what kind of meter, and how it was priced."""
 
     component: str
@@ -71,6 +75,11 @@ class Sealed(Protocol):
         ...
 
     @property
+    def natures(self) -> dict[CellKey, Nature]:
+        """What is known already of cells of this month."""
+        ...
+
+    @property
     def sources_in(self) -> Mapping[str, Collection[str]]:
         """The sources that stood in each machine."""
         ...
@@ -79,6 +88,17 @@ class Sealed(Protocol):
 def total(amounts: Sequence[Amounts]) -> Amounts:
     """Return the sum of rows of amounts, column by column."""
     return amounts[0] if len(amounts) == 1 else tuple(map(sum, zip(*amounts, strict=True)))
+
+
+def merged(cells: Iterable[Cell]) -> list[Cell]:
+    """Return cells with those of one source, method and stretch added up, whoever bore them; in a fixed order."""
+    alike: defaultdict[tuple[str, str, int, int, int], list[Amounts]] = defaultdict(list)
+    for _, source, method, first_day, last_day, amounts, closed in cells:
+        alike[source, method, first_day, last_day, closed].append(amounts)
+    return [
+        Cell("", source, method, first_day, last_day, total(some), closed)
+        for (source, method, first_day, last_day, closed), some in sorted(alike.items())
+    ]
 
 
 class Lens:
@@ -107,7 +127,7 @@ class Lens:
         self._seals = seals or {}
         self._days = days
         self._places: dict[tuple[str, int], str] = {}
-        self._natures: dict[tuple[str, int, int, int], _Nature] = {}
+        self._natures: dict[CellKey, Nature] = {}
 
     @cached_property
     def meters(self) -> dict[str, MeterInfo]:
@@ -217,12 +237,11 @@ class Lens:
         first, last = cell.first_day * HOURS_PER_DAY, (cell.last_day + 1) * HOURS_PER_DAY - 1
         return self.pricer.of(machine, self.meter(cell.source).component, first, last)
 
-    def is_device(self, cell: Cell) -> bool:
+    def _is_device(self, cell: Cell, component: str) -> bool:
         """Say whether a cell's time counts as device hours."""
-        machine, component = self.machine(cell), self.meter(cell.source).component
-        if self._sealed(cell):
-            return component == self._sealed_devices(cell.closed, machine)
-        return component == self._device_component.get(machine, DEVICES[1])
+        if sealed := self._sealed(cell):
+            return component == self._sealed_devices(cell.closed, sealed.machine)
+        return component == self._device_component.get(self.machine(cell), DEVICES[1])
 
     def _sealed(self, cell: Cell) -> Stay | None:
         seal = self._seals.get(cell.closed)
@@ -241,28 +260,30 @@ class Lens:
 
     def portions(self, cells: Iterable[Cell]) -> list[Portion]:
         """Return cells as portions, those alike in all but their amounts added together."""
-        alike: defaultdict[tuple[str, str, int, int, int], list[Amounts]] = defaultdict(list)
-        for _, source, method, first_day, last_day, amounts, closed in cells:
-            alike[source, method, first_day, last_day, closed].append(amounts)
-        merged: defaultdict[tuple[str, str, str, str, int, bool], list[Amounts]] = defaultdict(list)
+        alike: defaultdict[tuple[str, str, str, str, int, bool], list[Amounts]] = defaultdict(list)
         pricings: dict[int, Pricing] = {}
         # In a fixed order, so that sums of floats are the same however the amounts were read.
-        for (source, method, first_day, last_day, closed), some in sorted(alike.items()):
-            its = self._nature(source, first_day, last_day, closed)
+        for cell in merged(cells):
+            its = self._nature(cell)
             pricings[id(its.pricing)] = its.pricing
-            merged[its.component, its.boundary, its.label, method, id(its.pricing), its.is_device] += some
+            alike[its.component, its.boundary, its.label, cell.method, id(its.pricing), its.is_device].append(
+                cell.amounts
+            )
         return [
             Portion(component, boundary, label, method, total(amounts), pricings[pricing], is_device)
-            for (component, boundary, label, method, pricing, is_device), amounts in merged.items()
+            for (component, boundary, label, method, pricing, is_device), amounts in alike.items()
         ]
 
-    def _nature(self, *key: *tuple[str, int, int, int]) -> _Nature:
-        if key not in self._natures:
-            source, first_day, last_day, closed = key
-            sample, meter = Cell("", source, "", first_day, last_day, (), closed), self.meter(source)
-            pricing, is_device = self.pricing(sample), self.is_device(sample)
-            self._natures[key] = _Nature(meter.component, meter.boundary, meter.label, pricing, is_device)
-        return self._natures[key]
+    def _nature(self, cell: Cell) -> Nature:
+        key = (cell.source, cell.first_day, cell.last_day, cell.closed)
+        known = self._seals[cell.closed].natures if cell.closed in self._seals else self._natures
+        its = known.get(key)
+        if its is None:
+            meter = self.meter(cell.source)
+            is_device = self._is_device(cell, meter.component)
+            its = Nature(meter.component, meter.boundary, meter.label, self.pricing(cell), is_device)
+            known[key] = its
+        return its
 
     def footprint(
         self,

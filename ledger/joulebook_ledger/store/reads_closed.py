@@ -70,10 +70,8 @@ def totals(rows: Rows, month: int) -> list[Cell]:
     """Return the sealed amounts of a closed month."""
     days = days_of_month(month)
     sql = f"SELECT account, source, method, {', '.join(COLUMNS)} FROM close_total WHERE month = :month"
-    return [
-        Cell(account, source, method, days.start, days.stop - 1, tuple(amounts), month)
-        for account, source, method, *amounts in rows.rows(sql, month=month)
-    ]
+    first, last = days.start, days.stop - 1
+    return [Cell(row[0], row[1], row[2], first, last, row[3:], month) for row in rows.rows(sql, month=month)]
 
 
 def sources(rows: Rows, month: int) -> list[SealedSource]:

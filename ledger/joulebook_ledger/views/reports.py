@@ -26,7 +26,7 @@ from joulebook_ledger.core.vocabulary import RESERVED_ACCOUNTS
 from joulebook_ledger.desk.making import PAST_LIFE
 from joulebook_ledger.figures.footprints import PLACE, sums_of
 from joulebook_ledger.figures.groups import RUNS, Group, group, spread_idle
-from joulebook_ledger.figures.lens import Lens
+from joulebook_ledger.figures.lens import Lens, merged
 from joulebook_ledger.figures.stand import Stand
 from joulebook_ledger.measures.not_covered import NOT_COVERED
 from joulebook_ledger.measures.plausibility import implausible, past_life
@@ -103,7 +103,8 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
     """
     laid = lay_report(rows, query)
     stand = laid.stand
-    total = _row(laid, laid.cells)
+    whole = merged(laid.cells)
+    total = _row(laid, laid.cells, merged_cells=whole)
     total["figure"] = name_of_row(query, {})
     months = reads_amounts.months_between(query.from_month, query.to_month) if query.basis == "closed" else []
     late = Adjustments(rows, months, query.by, stand)
@@ -120,14 +121,14 @@ def make_report(rows: Rows, query: ReportQuery) -> ReportBody:
         "rows": [_told(laid, its) for its in laid.groups],
         "total": total,
         "adjustments": [_adjustment(laid, late, line) for line in late.lines],
-        "machines": _machines(rows, laid),
-        "implausible": implausible(laid.lens, laid.cells, laid.span[1] - laid.span[0]),
+        "machines": _machines(rows, laid, whole),
+        "implausible": implausible(laid.lens, whole, laid.span[1] - laid.span[0]),
         "not_covered": list(NOT_COVERED),
-        "notes": _notes(rows, laid, late.lines),
+        "notes": _notes(rows, laid, whole, late.lines),
     }
     if late.lines:
-        whole = late.lens.footprint([*laid.cells, *late.cells()])
-        body["charged"] = {name: value for name, value in whole.items() if name in _CHARGED}
+        charged = late.lens.footprint([*laid.cells, *late.cells()])
+        body["charged"] = {name: value for name, value in charged.items() if name in _CHARGED}
     return body
 
 
@@ -172,14 +173,21 @@ def _told(laid: Laid, its: Group) -> FootprintRow:
     return cast("FootprintRow", {**keys, **row})
 
 
-def _row(laid: Laid, cells: Sequence[Cell], span: tuple[int, int] | None = None) -> FootprintRow:
+def _row(
+    laid: Laid,
+    cells: Sequence[Cell],
+    span: tuple[int, int] | None = None,
+    *,
+    merged_cells: Sequence[Cell] | None = None,
+) -> FootprintRow:
     runs = {(cell.closed, cell.account): cell for cell in cells if cell.account not in RESERVED_ACCOUNTS}
     known = {closed_run: facts for closed_run, cell in runs.items() if (facts := laid.runs.of(cell)) is not None}
     duration = 0
     for (closed, _), facts in known.items():
         start_ms, end_ms, until_ms = laid.stretch(closed, span or laid.span)
         duration += facts.duration_ms(until_ms, start_ms, end_ms)
-    return laid.lens.footprint(cells, duration_ms=duration if known else None, runs=len({run for _, run in runs}))
+    amounts = cells if merged_cells is None else merged_cells
+    return laid.lens.footprint(amounts, duration_ms=duration if known else None, runs=len({run for _, run in runs}))
 
 
 def _span_of(laid: Laid, its: Group) -> tuple[int, int]:
@@ -208,12 +216,12 @@ def _adjustment(laid: Laid, late: Adjustments, line: Adjusted) -> dict[str, Any]
     }
 
 
-def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
+def _machines(rows: Rows, laid: Laid, whole: Sequence[Cell]) -> list[dict[str, Any]]:
     """Return which hours of each machine the report covers: as long as one of its meters was there, by reading or gap."""
     times: defaultdict[tuple[str, str], int] = defaultdict(int)
     sources: defaultdict[str, set[str]] = defaultdict(set)
     hosts: dict[str, str] = {}
-    for cell in laid.cells:
+    for cell in whole:
         machine = laid.lens.machine(cell)
         if not machine:
             continue  # lines of a bill stand in no machine
@@ -244,30 +252,30 @@ def _machines(rows: Rows, laid: Laid) -> list[dict[str, Any]]:
     return told
 
 
-def _notes(rows: Rows, laid: Laid, late: Sequence[object]) -> list[str]:
+def _notes(rows: Rows, laid: Laid, whole: Sequence[Cell], late: Sequence[object]) -> list[str]:
     """Return what a reader has to know: what is only partly known and the command that completes it, what waits, what was cut."""
     notes = [ADJUSTED] if late else []
     if not laid.cells:
         return [*notes, NOTHING_BOOKED]
     notes += [
         f"{name} is known for {value.share:.1%} of what it is of: {value.reason}"
-        for name, value in sums_of(laid.lens.portions(laid.cells)).items()
+        for name, value in sums_of(laid.lens.portions(whole)).items()
         if value.is_known and value.share is not None and value.share < 1
     ]
-    notes += [f"{host} is {said}" for host, said in past_life(laid.lens, laid.cells, PAST_LIFE).items()]
+    notes += [f"{host} is {said}" for host, said in past_life(laid.lens, whole, PAST_LIFE).items()]
     runs = {(cell.closed, cell.account): cell for cell in laid.cells if cell.account not in RESERVED_ACCOUNTS}
     unlabelled = {run for (_, run), cell in runs.items() if laid.runs.of(cell) is None}
     if unlabelled:
         notes.append(f"of {len(unlabelled)} runs only their energy is known so far, not their labels")
     # What closed months or an earlier link stand on is told by those alone; what usage says is of now.
     is_of_now = laid.stand.as_of is None and laid.query.to_month not in laid.seals
-    if sum(cell.amounts[_UNMETERED] for cell in laid.cells):
+    if any(cell.amounts[_UNMETERED] for cell in whole):
         notes.append("what meters did not read is estimated in unmetered_estimate_kwh, and is in no other figure")
     if not is_of_now:
         return notes
     if reads.is_booking_due(rows):
         notes.append("more has arrived than is booked: any joulebook command with access to the book books it")
-    sources = sorted({cell.source for cell in laid.cells})
+    sources = sorted({cell.source for cell in whole})
     cut = reads_amounts.overclaimed_hours(rows, sources, hour_of(laid.span[0]), hour_of(laid.span[1] - 1))
     if cut:
         notes.append(f"in {cut} hours runs claimed more than the meter read; their claims were cut to it in proportion")
